@@ -1,0 +1,279 @@
+"""`[[rule]]` tables: what earns what, with every expression typed against the facts its actions declare."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, time, timedelta, tzinfo
+from typing import Any
+
+from bridge.kit import ExpressionError
+from bridge.kit.expressions import Expression, compile
+from bridge.kit.fields import Option, types
+
+from .model import Limit, Rule, Send, SourceTable, TargetTable, When
+from .reader import Document, Path_
+
+KEYS = {"id", "name", "when", "where", "limit", "wait", "from", "until", "send", "was", "i_accept_the_platform_policy"}
+LATER = {"already", "review", "min_account_age", "min_followers"}
+SEND_LATER = {"show", "tell"}
+
+PERIODS: Mapping[str, Limit] = {
+    "once": Limit(),
+    "daily": Limit(1, "day"),
+    "weekly": Limit(1, "week"),
+    "monthly": Limit(1, "month"),
+    "per subject": Limit(1, "subject"),
+}
+
+
+def read(
+    document: Document,
+    sources: Mapping[str, SourceTable],
+    targets: Mapping[str, TargetTable],
+    zone: tzinfo,
+) -> tuple[Rule, ...]:
+    """All rules; faults are noted in the document."""
+    tables = document.values.get("rule", [])
+    if not isinstance(tables, list):
+        document.fault(("rule",), "rules are written as [[rule]], with two brackets")
+        return ()
+    rules: list[Rule] = []
+    ids: dict[str, int] = {}
+    for number, table in enumerate(tables):
+        at: Path_ = ("rule", number)
+        if rule := _rule(document, table, at, sources, targets, zone):
+            for name in {rule.id, rule.ledger}:
+                if name in ids:
+                    document.fault((*at, "id"), f"the rule id {name} is taken by the rule in line {ids[name]}")
+                ids[name] = rule.line
+            rules.append(rule)
+    return tuple(rules)
+
+
+def _rule(
+    document: Document,
+    table: Mapping[str, Any],
+    at: Path_,
+    sources: Mapping[str, SourceTable],
+    targets: Mapping[str, TargetTable],
+    zone: tzinfo,
+) -> Rule | None:
+    for key in LATER & set(table):
+        document.fault((*at, key), f"{key} is not in this version: it belongs to connect flows, which follow")
+    document.known(table, at, KEYS | LATER, what="a rule")
+    id_ = document.text(table, at, "id")
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", id_):
+        document.fault((*at, "id"), "a rule needs an id of lower-case letters, digits, - and _: it counts for ever")
+        return None
+    wait = document.duration(table, at, "wait", timedelta(0))
+    where = document.text(table, at, "where")
+    sends = _sends(document, table, at, targets)
+    whens = _whens(document, table, at, sources, where, sends, targets)
+    if wait:
+        for one in whens:
+            _check_wait(document, at, one, sources[one.source])
+    return Rule(
+        id=id_,
+        ledger=document.text(table, at, "was") or id_,
+        name=document.text(table, at, "name") or id_,
+        whens=whens,
+        where=where,
+        limit=_limit(document, table, at),
+        wait=wait,
+        start=_date(document, table, at, "from", zone, end=False),
+        end=_date(document, table, at, "until", zone, end=True),
+        sends=sends,
+        line=document.line((*at, "id")),
+    )
+
+
+def _whens(
+    document: Document,
+    table: Mapping[str, Any],
+    at: Path_,
+    sources: Mapping[str, SourceTable],
+    where: str,
+    sends: tuple[Send, ...],
+    targets: Mapping[str, TargetTable],
+) -> tuple[When, ...]:
+    named = document.texts(table, at, "when")
+    if not named:
+        document.fault((*at, "when"), 'a rule needs when = "source.action"')
+    found: list[When] = []
+    for name in named:
+        source_name, _, action_name = name.rpartition(".")
+        source = sources.get(source_name)
+        if source is None:
+            known = ", ".join(f"{s.name}.{a}" for s in sources.values() for a in s.provider.actions) or "none yet"
+            document.fault(
+                (*at, "when"), f"{name}: there is no [source.{source_name or name}]; what can happen here: {known}"
+            )
+            continue
+        action = source.provider.actions.get(action_name)
+        if action is None:
+            known = ", ".join(f"{source_name}.{one}" for one in source.provider.actions)
+            document.fault((*at, "when"), f"{source.provider.title} has no action {action_name}; it has {known}")
+            continue
+        if action.policy and action.policy.forbidden and not table.get("i_accept_the_platform_policy"):
+            document.fault(
+                (*at, "when"),
+                f"{name}: {source.provider.title} forbids rewarding this: {action.policy.text} "
+                f"({action.policy.source}). It stays off until the rule says i_accept_the_platform_policy = true",
+            )
+        kinds = types(action.facts)
+        condition = None
+        if where:
+            try:
+                condition = compile(where, kinds, wants=("bool",))
+            except ExpressionError as error:
+                document.fault((*at, "where"), f"where, over the facts of {name}: {error.message}")
+        computed: dict[str, dict[str, Expression]] = {}
+        for number, send in enumerate(sends):
+            target = targets.get(send.to)
+            if target:
+                place = (*at, "send", number) if isinstance(table.get("send"), list) else (*at, "send")
+                computed[send.id] = _compute(document, place, name, send, target, kinds)
+        found.append(
+            When(
+                source=source_name,
+                ledger=source.ledger,
+                action=action_name,
+                title=action.title,
+                fact_types=kinds,
+                where=condition,
+                computed=computed,
+                asked_again=action_name in source.provider.rechecks,
+                declared=action,
+            )
+        )
+    return tuple(found)
+
+
+def _sends(
+    document: Document, table: Mapping[str, Any], at: Path_, targets: Mapping[str, TargetTable]
+) -> tuple[Send, ...]:
+    given = table.get("send")
+    tables = given if isinstance(given, list) else [given] if isinstance(given, dict) else []
+    if not tables:
+        document.fault((*at, "send"), 'a rule needs send = { to = "target", ... }, or several [[rule.send]]')
+    sends: list[Send] = []
+    for number, one in enumerate(tables):
+        place = (*at, "send", number) if isinstance(given, list) else (*at, "send")
+        for key in SEND_LATER & set(one):
+            document.fault((*place, key), f"{key} is not in this version")
+        to = document.text(one, place, "to")
+        if to not in targets:
+            known = ", ".join(targets) or "none yet"
+            document.fault((*place, "to"), f"there is no [target.{to or '?'}]; there are: {known}")
+            continue
+        options = {key: value for key, value in one.items() if key not in {"to", "id"} | SEND_LATER}
+        provider = targets[to].provider
+        document.known(options, place, (option.name for option in provider.options), what=f"a send to {to}")
+        for option in provider.options:
+            if option.name not in options:
+                if option.required:
+                    document.fault(place, f"a send to {to} needs {option.name}: {option.meaning}")
+                elif option.default is not None:
+                    options[option.name] = option.default
+        send = Send(id=document.text(one, place, "id") or to, to=to, options=options)
+        if any(send.id == other.id for other in sends):
+            document.fault(
+                place, f"two sends of this rule go to {to}; give each an id of its own: it counts in the ledger"
+            )
+        sends.append(send)
+    return tuple(sends)
+
+
+def _compute(
+    document: Document, place: Path_, name: str, send: Send, target: TargetTable, kinds: Mapping[str, Any]
+) -> dict[str, Expression]:
+    """Compile every `=` text of a send, and check its literals against the option's type."""
+    compiled: dict[str, Expression] = {}
+    for option in target.provider.options:
+        if option.name not in send.options:
+            continue
+        value = send.options[option.name]
+        top = isinstance(value, str) and value.startswith("=")
+        for text in _expressions(value):
+            try:
+                wants = (option.kind,) if top and option.kind not in ("any", "map") else ()
+                compiled[text] = compile(text[1:], kinds, wants=_wanted(wants))
+            except ExpressionError as error:
+                document.fault((*place, option.name), f"{option.name}, over the facts of {name}: {error.message}")
+        if not top and (said := fault(option, value)):
+            document.fault((*place, option.name), f"{option.name} {said}")
+    return compiled
+
+
+def _wanted(wants: tuple[str, ...]) -> tuple[str, ...]:
+    return ("double", "int") if wants == ("double",) else wants
+
+
+def _expressions(value: Any) -> Iterator[str]:
+    if isinstance(value, str) and value.startswith("="):
+        yield value
+    elif isinstance(value, dict):
+        for one in value.values():
+            yield from _expressions(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _expressions(one)
+
+
+def fault(option: Option, value: Any) -> str:
+    """What is wrong with an option's value, in words; empty where nothing is."""
+    right = {
+        "string": isinstance(value, str),
+        "int": isinstance(value, int) and not isinstance(value, bool),
+        "double": isinstance(value, int | float) and not isinstance(value, bool),
+        "bool": isinstance(value, bool),
+        "map": isinstance(value, Mapping),
+        "list": isinstance(value, list),
+    }.get(option.kind, True)
+    if not right:
+        return f"is a {option.kind}, not {value!r}" + (f"; for example {option.example}" if option.example else "")
+    if option.least is not None and isinstance(value, int | float) and value < option.least:
+        return f"is at least {option.least:g}, not {value!r}"
+    return ""
+
+
+def _limit(document: Document, table: Mapping[str, Any], at: Path_) -> Limit:
+    text = document.text(table, at, "limit", "once")
+    if text in PERIODS:
+        return PERIODS[text]
+    if found := re.fullmatch(r"(\d{1,4}) (?:times )?per (day|week|month|subject)", text):
+        if int(found[1]) > 0:
+            return Limit(int(found[1]), found[2])  # type: ignore[arg-type]
+    elif (found := re.fullmatch(r"(\d{1,4}) times", text)) and int(found[1]) > 0:
+        return Limit(int(found[1]))
+    document.fault(
+        (*at, "limit"), f'limit is {", ".join(PERIODS)} or "3 per week" (day, week, month, subject), not {text!r}'
+    )
+    return Limit()
+
+
+def _date(
+    document: Document, table: Mapping[str, Any], at: Path_, key: str, zone: tzinfo, *, end: bool
+) -> datetime | None:
+    """A day means all of it: `until = 2026-12-31` ends with that day in the merchant's time zone."""
+    value = table.get(key)
+    if value is None:
+        return None
+    if isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=zone)
+    if isinstance(value, date):
+        day = value + timedelta(days=1) if end else value
+        return datetime.combine(day, time.min, zone)
+    document.fault((*at, key), f"{key} is a date without quotes: {key} = 2026-12-31, or 2026-12-31T18:00:00")
+    return None
+
+
+def _check_wait(document: Document, at: Path_, one: When, source: SourceTable) -> None:
+    missing = [name for name in source.provider.recheck_needs if not source.settings.get(name)]
+    if one.asked_again and missing:
+        document.fault(
+            (*at, "wait"),
+            f"when wait ends, {source.provider.title} is asked whether {one.action} still holds, and for that "
+            f"[source.{source.name}] needs {', '.join(missing)}",
+        )

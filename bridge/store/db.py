@@ -1,0 +1,246 @@
+"""The database behind `transact(work)`: one writer, one fsync for everything that waits, no half-done transaction.
+
+A transaction is a function `work(tx)` that awaits nothing but its own statements. That rule is what makes
+the same text fast on SQLite, where the whole function runs on the connection's own thread in one hop,
+and retryable on an engine whose transactions can collide. It also means that a cancelled request never
+leaves a transaction open: the thread finishes it either way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+import aiosqlite
+
+from bridge.kit.errors import Busy, StoreError
+
+T = TypeVar("T")
+Row: TypeAlias = Mapping[str, Any]
+
+
+class Tx(Protocol):
+    """One open transaction. The only way to run SQL."""
+
+    skip_locked: str  # the one place where the engines' SQL differs
+
+    async def rows(self, sql: str, **params: Any) -> Sequence[Row]:
+        """The rows a statement returns."""
+        ...
+
+    async def run(self, sql: str, **params: Any) -> int:
+        """Run a statement that returns nothing; how many rows it changed."""
+        ...
+
+    async def many(self, sql: str, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Run one statement for each of these; how many rows they changed together."""
+        ...
+
+
+Work: TypeAlias = Callable[[Tx], Awaitable[T]]
+Group: TypeAlias = Callable[[Tx, list[Any]], Awaitable[Sequence[Any]]]
+
+
+class SqliteTx:
+    """Statements on SQLite, run at once on the thread that owns the connection."""
+
+    skip_locked = ""  # there is one writer: nothing to skip
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    async def rows(self, sql: str, **params: Any) -> Sequence[Row]:
+        return self.connection.execute(sql, params).fetchall()
+
+    async def run(self, sql: str, **params: Any) -> int:
+        return self.connection.execute(sql, params).rowcount
+
+    async def many(self, sql: str, rows: Sequence[Mapping[str, Any]]) -> int:
+        return self.connection.executemany(sql, rows).rowcount if rows else 0
+
+
+def drive(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never really waits."""
+    try:
+        work.send(None)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+    work.close()
+    raise RuntimeError("a transaction awaits nothing but its own statements")
+
+
+class Threaded(aiosqlite.Connection):
+    """An aiosqlite connection that runs a whole function on its thread: one hop instead of one for each statement."""
+
+    async def transact(self, work: Work[T], begin: str) -> T:
+        return await self._execute(self._transact, work, begin)  # type: ignore[no-untyped-call, no-any-return]
+
+    def _transact(self, work: Work[T], begin: str) -> T:
+        connection = self._conn
+        connection.execute(begin)
+        try:
+            result: T = drive(work(SqliteTx(connection)))  # type: ignore[arg-type]
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        return result
+
+
+async def _connect(path: str) -> Threaded:
+    def connector() -> sqlite3.Connection:
+        connection = sqlite3.connect(path, isolation_level=None, cached_statements=256)
+        connection.row_factory = sqlite3.Row
+        # FULL, because we acknowledge what we have committed. 4000 pages: a checkpoint syncs the file twice.
+        for pragma in (
+            "busy_timeout=10000",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "wal_autocheckpoint=4000",
+            "cache_size=-32768",
+            "temp_store=MEMORY",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+        return connection
+
+    made = Threaded(connector, iter_chunk_size=64)
+    await made
+    return made
+
+
+class Sqlite:
+    """One file, one writer connection in WAL mode, one reader beside it."""
+
+    engine = "sqlite"
+
+    #: What one transaction takes at most, and what may wait for one. Beyond it: `Busy`.
+    LARGEST_GROUP = 256
+    LONGEST_QUEUE = 4096
+
+    def __init__(self, writer: Threaded, reader: Threaded, path: str) -> None:
+        self.path = path
+        self._writer, self._reader = writer, reader
+        self._waiting: deque[tuple[Group, Any, asyncio.Future[Any]]] = deque()
+        self._committing: asyncio.Task[None] | None = None
+        self._failed_at = 0.0
+
+    @classmethod
+    async def open(cls, path: str | Path) -> Sqlite:
+        try:
+            writer = await _connect(str(path))
+            reader = await _connect(str(path))
+        except sqlite3.Error as error:
+            raise StoreError(f"{path} cannot be opened: {error}") from None
+        return cls(writer, reader, str(path))
+
+    async def transact(self, work: Work[T]) -> T:
+        """Run `work(tx)` in a transaction of its own and commit it. Nothing of it remains if it raises."""
+        return await self._guard(self._writer.transact(work, "BEGIN IMMEDIATE"))
+
+    async def read(self, work: Work[T]) -> T:
+        """Run `work(tx)` over one snapshot, beside whatever is being written."""
+        return await self._guard(self._reader.transact(work, "BEGIN DEFERRED"))
+
+    async def join(self, group: Group, item: Any) -> Any:
+        """
+        Have `item` written together with everything else that waits; its result, once that is on disk.
+
+        Whatever arrives while one transaction commits becomes the next: the running commit is the linger.
+        `group(tx, items)` returns one result for each item. If a transaction fails, its members are
+        tried one by one, so that a poisonous one hurts only itself.
+        """
+        if len(self._waiting) >= self.LONGEST_QUEUE:
+            raise Busy
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting.append((group, item, future))
+        if self._committing is None:
+            self._committing = asyncio.ensure_future(self._commit())
+        return await future
+
+    @property
+    def queued(self) -> int:
+        """How many items wait to be written."""
+        return len(self._waiting)
+
+    async def _commit(self) -> None:
+        try:
+            while self._waiting:
+                size = min(len(self._waiting), self.LARGEST_GROUP)
+                batch = [self._waiting.popleft() for _ in range(size)]
+                try:
+                    results = await self.transact(lambda tx, batch=batch: _grouped(tx, batch))  # type: ignore[misc]
+                except Exception as error:
+                    await self._one_by_one(batch, error)
+                else:
+                    for (_, _, future), result in zip(batch, results, strict=True):
+                        if not future.done():
+                            future.set_result(result)
+        finally:
+            self._committing = None
+
+    async def _one_by_one(self, batch: Sequence[tuple[Group, Any, asyncio.Future[Any]]], error: Exception) -> None:
+        for member in batch:
+            future = member[2]
+            if future.done():
+                continue
+            if len(batch) == 1:
+                future.set_exception(error)
+                continue
+            try:
+                [result] = await self.transact(lambda tx, member=member: _grouped(tx, [member]))  # type: ignore[misc]
+            except Exception as alone:
+                future.set_exception(alone)
+            else:
+                future.set_result(result)
+
+    async def changes(self) -> int:
+        """A number that changes when another process has written: `PRAGMA data_version`."""
+        rows = await self._writer.execute_fetchall("PRAGMA data_version")
+        return int(next(iter(rows))[0])
+
+    async def _guard(self, work: Awaitable[T]) -> T:
+        try:
+            return await work
+        except sqlite3.OperationalError as error:
+            raise StoreError(f"the store answered: {error}") from error
+
+    async def close(self) -> None:
+        while self._committing is not None:
+            await asyncio.wait({self._committing})
+        await self._reader.close()
+        await self._writer.close()
+
+
+async def _grouped(tx: Tx, batch: Sequence[tuple[Group, Any, Any]]) -> list[Any]:
+    """Run each group's items together, in the order in which the groups first appear."""
+    places: dict[Group, list[int]] = {}
+    for place, (group, _, _) in enumerate(batch):
+        places.setdefault(group, []).append(place)
+    results: list[Any] = [None] * len(batch)
+    for group, mine in places.items():
+        found = await group(tx, [batch[place][1] for place in mine])
+        for place, result in zip(mine, found, strict=True):
+            results[place] = result
+    return results
+
+
+Store: TypeAlias = Sqlite
+
+
+async def open_store(url: str) -> Store:
+    """Open what `BRIDGE_DATABASE_URL` names. Anything but SQLite: `StoreError`, in words."""
+    scheme, _, rest = url.partition("://")
+    if scheme == "sqlite":
+        path = rest.removeprefix("/")  # three slashes are relative, four absolute, as everywhere
+        if not path or path == ":memory:":
+            raise StoreError(f"{url} names no file; write sqlite:///bridge.db, or sqlite:////var/lib/bridge.db")
+        return await Sqlite.open(path)
+    if scheme.startswith("postgres"):
+        raise StoreError("PostgreSQL is not in this version; BRIDGE_DATABASE_URL takes sqlite:///bridge.db")
+    raise StoreError(f"{scheme}:// is no store; BRIDGE_DATABASE_URL takes sqlite:///bridge.db")

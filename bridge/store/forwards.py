@@ -1,0 +1,420 @@
+"""Forwards and their attempts: what we owe loyalty APIs, and every try to pay it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from .db import Row, Tx
+from .rows import idset, rowset
+
+# --- owing -----------------------------------------------------------------------------------------------------
+
+#: Persons are joined later than forwards are made, so the constraint on `person` is not enough by itself: whoever is
+#: the same person today counts, under whatever name the forward was made.
+OWE = """
+    INSERT INTO forwards (id, kind, rule, send, bucket, person, source, account, action, key, subject, target, customer,
+                          options, facts, terms, judge, evidence, undoes, state, due_at, until_at, lane, seat,
+                          occurred_at, created_at, at)
+    SELECT :id, :kind, :rule, :send, :bucket, :person, :source, :account, :action, :key, :subject, :target, :customer,
+           :options, :facts, :terms, :judge, :evidence, :undoes, 'pending', :due_at, :until_at, :lane, :seat,
+           :occurred_at, :created_at, :created_at
+    WHERE true
+    ON CONFLICT DO NOTHING
+"""
+
+
+async def owe(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Record what is owed, unless it is owed already: by the fact, the person or the account. The ids of the new."""
+    if await tx.many(OWE, rows) == len(rows):
+        return {str(row["id"]) for row in rows}
+    return await existing(tx, ids=(str(row["id"]) for row in rows))
+
+
+async def existing(tx: Tx, *, ids: Iterable[str]) -> set[str]:
+    """Which of these ids exist."""
+    rows = await tx.rows(
+        "SELECT id FROM forwards WHERE id IN (SELECT value ->> 'id' FROM json_each(:ids))", ids=idset(ids)
+    )
+    return {str(row["id"]) for row in rows}
+
+
+async def taken(tx: Tx, *, persons: Iterable[str]) -> Sequence[Row]:
+    """The buckets that these customers' forwards fill, under whichever person they were made."""
+    return await tx.rows(
+        """
+        SELECT person, rule, send, bucket, source, action, key FROM forwards
+        WHERE kind = 'reward' AND (state <> 'cancelled' OR sent = 1)
+          AND person IN (SELECT value ->> 'id' FROM json_each(:ids))
+        """,
+        ids=idset(persons),
+    )
+
+
+async def of_facts(tx: Tx, facts: Iterable[tuple[str, str, str]]) -> Sequence[Row]:
+    """All forwards for these facts. `facts`: (source, action, key)."""
+    return await tx.rows(
+        """
+        SELECT forwards.* FROM forwards
+        JOIN (SELECT value ->> 'source' AS source, value ->> 'action' AS action, value ->> 'key' AS key
+              FROM json_each(:rows) WHERE true) AS r
+          ON forwards.source = r.source AND forwards.action = r.action AND forwards.key = r.key
+        ORDER BY forwards.id
+        """,
+        rows=rowset({"source": source, "action": action, "key": key} for source, action, key in facts),
+    )
+
+
+async def of_evidence(tx: Tx, *, ids: Iterable[str]) -> Sequence[Row]:
+    """What followed from these pieces of evidence."""
+    return await tx.rows(
+        "SELECT * FROM forwards WHERE evidence IN (SELECT value ->> 'id' FROM json_each(:ids)) ORDER BY id",
+        ids=idset(ids),
+    )
+
+
+async def of_persons(tx: Tx, *, ids: Iterable[str]) -> Sequence[Row]:
+    """All that is or was owed to these persons, newest first."""
+    return await tx.rows(
+        """
+        SELECT * FROM forwards WHERE person IN (SELECT value ->> 'id' FROM json_each(:ids))
+        ORDER BY id DESC LIMIT 500
+        """,
+        ids=idset(ids),
+    )
+
+
+async def of_account(tx: Tx, *, source: str, account: str) -> Sequence[Row]:
+    """All that is or was owed for what this account did."""
+    return await tx.rows(
+        "SELECT * FROM forwards WHERE account = :account AND source = :source ORDER BY id",
+        source=source,
+        account=account,
+    )
+
+
+async def of(tx: Tx, *, ids: Iterable[str]) -> Sequence[Row]:
+    """Several forwards, oldest first."""
+    return await tx.rows(
+        "SELECT * FROM forwards WHERE id IN (SELECT value ->> 'id' FROM json_each(:ids)) ORDER BY id", ids=idset(ids)
+    )
+
+
+async def undoing(tx: Tx, *, ids: Iterable[str]) -> Sequence[Row]:
+    """The claw-backs of these forwards."""
+    return await tx.rows(
+        "SELECT * FROM forwards WHERE undoes IN (SELECT value ->> 'id' FROM json_each(:ids)) ORDER BY id",
+        ids=idset(ids),
+    )
+
+
+async def ledger(tx: Tx) -> Sequence[Row]:
+    """The rules that have sent something, and the sources and targets still in use, by a walk over the index."""
+    return await tx.rows(
+        """
+        WITH RECURSIVE r (rule) AS (
+            SELECT min(rule) FROM forwards
+            UNION ALL
+            SELECT (SELECT min(rule) FROM forwards WHERE rule > r.rule) FROM r WHERE r.rule IS NOT NULL
+        )
+        SELECT r.rule FROM r
+        WHERE r.rule IS NOT NULL AND EXISTS (SELECT 1 FROM forwards WHERE forwards.rule = r.rule AND forwards.sent = 1)
+        """
+    )
+
+
+async def ledger_sources(tx: Tx) -> Sequence[Row]:
+    """The sources whose facts the ledger knows, by a walk over the index."""
+    return await tx.rows(
+        """
+        WITH RECURSIVE r (source) AS (
+            SELECT min(source) FROM forwards
+            UNION ALL
+            SELECT (SELECT min(source) FROM forwards WHERE source > r.source) FROM r WHERE r.source IS NOT NULL
+        )
+        SELECT source FROM r WHERE source IS NOT NULL
+        """
+    )
+
+
+# --- leasing ---------------------------------------------------------------------------------------------------
+
+
+async def lease(tx: Tx, *, target: str, now: int, until: int, limit: int) -> Sequence[Row]:
+    """
+    Take up to `limit` due forwards of a target that have no attempt open, and open one for each.
+
+    The attempt takes its forward's lane and seat; where another forward holds one of them, this one is
+    parked until that is free. A worker that dies needs no rescue: its forwards become due again, with
+    the attempt still open, which `lease_open` finds.
+    """
+    opened = await tx.rows(
+        f"""
+        WITH due AS MATERIALIZED (
+            SELECT id, attempts, lane, seat FROM forwards
+            WHERE target = :target AND due_at <= :now AND open IS NULL
+            ORDER BY due_at, id
+            LIMIT :limit
+            {tx.skip_locked}
+        )
+        INSERT INTO attempts (forward, number, lane, seat, leased_at, lease_until)
+        SELECT due.id, due.attempts + 1, due.lane, due.seat, :now, :until FROM due WHERE true
+        ON CONFLICT DO NOTHING
+        RETURNING forward
+        """,  # noqa: S608 (an attribute of the engine)
+        target=target,
+        now=now,
+        until=until,
+        limit=limit,
+    )
+    leased: Sequence[Row] = []
+    if opened:
+        leased = await tx.rows(
+            """
+            UPDATE forwards SET due_at = :until, lease = lease + 1, attempts = attempts + 1, open = attempts + 1
+            WHERE id IN (SELECT value ->> 'id' FROM json_each(:ids))
+            RETURNING *
+            """,
+            until=until,
+            ids=idset(str(row["forward"]) for row in opened),
+        )
+    if len(opened) < limit:
+        # Whatever is still due among the first `limit` found its lane or seat taken.
+        await tx.run(
+            """
+            UPDATE forwards SET due_at = NULL, parked =
+                CASE WHEN EXISTS (SELECT 1 FROM attempts
+                                  WHERE attempts.lane = forwards.lane AND attempts.resolved_at IS NULL)
+                     THEN forwards.lane ELSE forwards.seat END
+            WHERE id IN (SELECT id FROM forwards WHERE target = :target AND due_at <= :now AND open IS NULL
+                         ORDER BY due_at, id LIMIT :limit)
+            """,
+            target=target,
+            now=now,
+            limit=limit - len(opened),
+        )
+    return sorted(leased, key=lambda row: str(row["id"]))  # RETURNING promises no order
+
+
+async def lease_open(tx: Tx, *, target: str, now: int, until: int, limit: int) -> Sequence[Row]:
+    """Take due forwards whose last attempt is open: left by a worker that died, in doubt, or accepted."""
+    rows = await tx.rows(
+        f"""
+        UPDATE forwards SET due_at = :until, lease = lease + 1
+        WHERE id IN (SELECT id FROM forwards WHERE target = :target AND due_at <= :now AND open IS NOT NULL
+                     ORDER BY due_at, id LIMIT :limit {tx.skip_locked})
+        RETURNING *
+        """,  # noqa: S608 (an attribute of the engine)
+        target=target,
+        now=now,
+        until=until,
+        limit=limit,
+    )
+    return sorted(rows, key=lambda row: str(row["id"]))
+
+
+async def next_due(tx: Tx, *, target: str) -> int | None:
+    """When this target has something to do next."""
+    rows = await tx.rows(
+        "SELECT due_at FROM forwards WHERE target = :target AND due_at IS NOT NULL ORDER BY due_at LIMIT 1",
+        target=target,
+    )
+    return int(rows[0]["due_at"]) if rows else None
+
+
+async def begin(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> set[str]:
+    """
+    Commit that these calls are about to leave. `rows`: id, lease, number, baseline, now, latest.
+
+    The ids that may be sent: those whose lease still holds and outlasts the call (`latest`), and of which
+    nobody has wished anything else meanwhile.
+    """
+    begun = await tx.rows(
+        """
+        UPDATE attempts SET sent_at = r.now, baseline = r.baseline
+        FROM (SELECT value ->> 'id' AS id, CAST(value ->> 'lease' AS BIGINT) AS lease,
+                     CAST(value ->> 'number' AS BIGINT) AS number, value ->> 'baseline' AS baseline,
+                     CAST(value ->> 'now' AS BIGINT) AS now, CAST(value ->> 'latest' AS BIGINT) AS latest
+              FROM json_each(:rows) WHERE true) AS r
+        WHERE attempts.forward = r.id AND attempts.number = r.number AND attempts.ended_at IS NULL
+          AND attempts.lease_until >= r.latest
+          AND EXISTS (SELECT 1 FROM forwards WHERE forwards.id = r.id AND forwards.lease = r.lease
+                      AND forwards.open = r.number AND forwards.wish = '' AND forwards.judge = 0)
+        RETURNING attempts.forward
+        """,
+        rows=rowset(rows),
+    )
+    ids = {str(row["forward"]) for row in begun}
+    if ids:
+        await tx.run(
+            "UPDATE forwards SET sent = 1 WHERE sent = 0 AND id IN (SELECT value ->> 'id' FROM json_each(:ids))",
+            ids=idset(ids),
+        )
+    return ids
+
+
+# --- settling --------------------------------------------------------------------------------------------------
+
+
+async def current(tx: Tx, *, ids: Iterable[str]) -> dict[str, Row]:
+    """These forwards as they stand, by id."""
+    return {str(row["id"]): row for row in await of(tx, ids=ids)}
+
+
+async def close(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Close attempts: forward, number, ended_at, resolved_at, resolution, status, verdict, note, reference, answer."""
+    await tx.run(
+        """
+        UPDATE attempts SET ended_at = coalesce(attempts.ended_at, r.ended_at), resolved_at = r.resolved_at,
+                            resolution = r.resolution, status = coalesce(r.status, attempts.status),
+                            verdict = r.verdict, note = r.note, reference = r.reference,
+                            answer = CASE WHEN r.answer = '' THEN attempts.answer ELSE r.answer END
+        FROM (SELECT value ->> 'forward' AS forward, CAST(value ->> 'number' AS BIGINT) AS number,
+                     CAST(value ->> 'ended_at' AS BIGINT) AS ended_at,
+                     CAST(value ->> 'resolved_at' AS BIGINT) AS resolved_at, value ->> 'resolution' AS resolution,
+                     CAST(value ->> 'status' AS BIGINT) AS status, value ->> 'verdict' AS verdict,
+                     value ->> 'note' AS note, value ->> 'reference' AS reference, value ->> 'answer' AS answer
+              FROM json_each(:rows) WHERE true) AS r
+        WHERE attempts.forward = r.forward AND attempts.number = r.number
+        """,
+        rows=rowset(rows),
+    )
+
+
+async def move(tx: Tx, rows: Sequence[Mapping[str, Any]], *, now: int) -> None:
+    """Write forwards' new states. `rows`: id, state, reason, wish, due_at, until_at, open, tries, judge, options."""
+    await tx.run(
+        """
+        UPDATE forwards SET state = r.state, reason = r.reason, wish = r.wish, due_at = r.due_at,
+                            until_at = r.until_at, open = r.open, tries = r.tries, judge = r.judge,
+                            options = coalesce(r.options, forwards.options), parked = NULL, at = :now
+        FROM (SELECT value ->> 'id' AS id, value ->> 'state' AS state, value ->> 'reason' AS reason,
+                     value ->> 'wish' AS wish, CAST(value ->> 'due_at' AS BIGINT) AS due_at,
+                     CAST(value ->> 'until_at' AS BIGINT) AS until_at, CAST(value ->> 'open' AS BIGINT) AS open,
+                     CAST(value ->> 'tries' AS BIGINT) AS tries, CAST(value ->> 'judge' AS BIGINT) AS judge,
+                     value ->> 'options' AS options
+              FROM json_each(:rows) WHERE true) AS r
+        WHERE forwards.id = r.id
+        """,
+        rows=rowset(rows),
+        now=now,
+    )
+
+
+async def wish(tx: Tx, *, ids: Iterable[str], wish: str, reason: str, now: int) -> None:
+    """Have something done to forwards whose attempt is open, as soon as it ends."""
+    await tx.run(
+        """
+        UPDATE forwards SET wish = :wish, reason = :reason, at = :now
+        WHERE id IN (SELECT value ->> 'id' FROM json_each(:ids))
+        """,
+        ids=idset(ids),
+        wish=wish,
+        reason=reason,
+        now=now,
+    )
+
+
+async def judge_again(tx: Tx, *, ids: Iterable[str]) -> None:
+    """Ask once more whether these are owed, before they leave."""
+    await tx.run(
+        "UPDATE forwards SET judge = 1 WHERE id IN (SELECT value ->> 'id' FROM json_each(:ids))", ids=idset(ids)
+    )
+
+
+async def wake(tx: Tx, *, keys: Iterable[str], now: int) -> None:
+    """A lane or seat is free: the forward that has waited longest for it becomes due."""
+    await tx.run(
+        """
+        UPDATE forwards SET parked = NULL, due_at = :now
+        WHERE id IN (SELECT min(id) FROM forwards
+                     WHERE parked IN (SELECT value ->> 'id' FROM json_each(:keys)) GROUP BY parked)
+        """,
+        keys=idset(keys),
+        now=now,
+    )
+
+
+async def wake_forgotten(tx: Tx, *, now: int) -> int:
+    """Make due what is parked for something nobody holds any more."""
+    return await tx.run(
+        """
+        UPDATE forwards SET parked = NULL, due_at = :now
+        WHERE parked IS NOT NULL
+          AND NOT EXISTS (SELECT 1 FROM attempts WHERE attempts.lane = forwards.parked AND attempts.resolved_at IS NULL)
+          AND NOT EXISTS (SELECT 1 FROM attempts WHERE attempts.seat = forwards.parked AND attempts.ended_at IS NULL)
+        """,
+        now=now,
+    )
+
+
+# --- attempts --------------------------------------------------------------------------------------------------
+
+
+async def attempts(tx: Tx, *, ids: Iterable[str]) -> Sequence[Row]:
+    """All attempts of these forwards, in order."""
+    return await tx.rows(
+        """
+        SELECT * FROM attempts WHERE forward IN (SELECT value ->> 'id' FROM json_each(:ids)) ORDER BY forward, number
+        """,
+        ids=idset(ids),
+    )
+
+
+async def doubts(tx: Tx, *, ids: Iterable[str]) -> dict[str, Row]:
+    """The first attempt of each of these forwards that left and has not been proven either way, by forward."""
+    rows = await tx.rows(
+        """
+        SELECT * FROM attempts
+        WHERE forward IN (SELECT value ->> 'id' FROM json_each(:ids))
+          AND sent_at IS NOT NULL AND verdict IN ('', 'unclear') AND resolution = ''
+        ORDER BY forward, number DESC
+        """,
+        ids=idset(ids),
+    )
+    return {str(row["forward"]): row for row in rows}
+
+
+async def holders(tx: Tx, *, keys: Iterable[str]) -> dict[str, str]:
+    """Which forward holds these lanes and seats."""
+    rows = await tx.rows(
+        """
+        SELECT lane AS key, forward FROM attempts
+        WHERE resolved_at IS NULL AND lane IN (SELECT value ->> 'id' FROM json_each(:keys))
+        UNION ALL
+        SELECT seat AS key, forward FROM attempts
+        WHERE ended_at IS NULL AND seat IN (SELECT value ->> 'id' FROM json_each(:keys))
+        """,
+        keys=idset(keys),
+    )
+    return {str(row["key"]): str(row["forward"]) for row in rows}
+
+
+async def reopen(tx: Tx, *, forward: str, number: int) -> bool:
+    """Make an attempt's doubt open again. False when another forward holds its lane."""
+    changed = await tx.rows(
+        """
+        UPDATE attempts SET resolved_at = NULL
+        WHERE forward = :forward AND number = :number
+          AND NOT EXISTS (SELECT 1 FROM attempts AS other WHERE other.lane = attempts.lane
+                          AND other.resolved_at IS NULL)
+        RETURNING attempts.forward
+        """,
+        forward=forward,
+        number=number,
+    )
+    return bool(changed)
+
+
+async def resolve(tx: Tx, *, forward: str, number: int, resolution: str, now: int) -> None:
+    """End the doubt about an attempt."""
+    await tx.run(
+        """
+        UPDATE attempts SET resolved_at = :now, ended_at = coalesce(ended_at, :now), resolution = :resolution
+        WHERE forward = :forward AND number = :number
+        """,
+        forward=forward,
+        number=number,
+        resolution=resolution,
+        now=now,
+    )

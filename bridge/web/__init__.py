@@ -1,0 +1,5 @@
+"""The web door: every URL of the product."""
+
+from .routes import build
+
+__all__ = ["build"]

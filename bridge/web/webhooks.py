@@ -1,0 +1,203 @@
+"""`/webhooks/{source}`: the platforms' door. Raw ASGI, because this path carries the load."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+
+from bridge.app import Bridge
+from bridge.config import SourceTable
+from bridge.flows.ingest import admit, diagnosis, redacted, understand
+from bridge.kit import (
+    BadSignature,
+    Inbound,
+    MethodNotAllowed,
+    Rejected,
+    Reply,
+    Stale,
+    UnknownSource,
+    UnsupportedMediaType,
+)
+from bridge.kit.errors import StoreError
+from bridge.store.rows import ms, text
+
+from .guard import Scope, body_of, headers_of
+
+log = structlog.get_logger("webhooks")
+
+#: Diagnoses of bad signatures cost hashing; a flood of forgeries gets so many a second and no more.
+DIAGNOSES_A_SECOND = 20
+TITLES = {
+    400: "Bad Request",
+    401: "Unauthorized",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    413: "Content Too Large",
+    415: "Unsupported Media Type",
+}
+
+
+class Webhooks:
+    """Receives deliveries and answers once they are on disk."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        self.bridge = bridge
+        self._second = 0
+        self._diagnosed = 0
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        name = str(scope["path_params"]["source"])
+        headers, repeated = headers_of(scope)
+        now = self.bridge.clock()
+        inbound = Inbound(
+            source=name,
+            method=scope["method"],
+            url=self._url(scope),
+            headers=headers,
+            body=b"",
+            received_at=now,
+            repeated=repeated,
+        )
+        source = self.bridge.config.sources.get(name)
+        try:
+            if source is None:
+                raise UnknownSource(f"there is no [source.{name[:60]}] in bridge.toml")
+            if inbound.method != "POST":
+                await self._greet(source, inbound, send)
+                return
+            _check_type(source, headers)
+            inbound = _with_body(inbound, await body_of(headers, receive, source.max_body))
+            scene = self.bridge.scene(f"source:{name}")
+            arrival = understand(admit(inbound, source, scene), source, scene)
+        except Rejected as refusal:
+            await self._refuse(source, inbound, refusal, send)
+            return
+        except ConnectionError:
+            return
+        try:
+            found = await self.bridge.take_in(arrival)
+        except StoreError as error:
+            log.error("a delivery could not be stored", source=name, error=error.message)
+            await answer(send, 503, {"status": "not stored", "reason": "try_again"}, [(b"retry-after", b"5")])
+            return
+        if arrival.reply is not None:
+            await reply(send, arrival.reply)
+            return
+        await answer(send, 200, {"status": found.status, "delivery": found.delivery})
+
+    def _url(self, scope: Scope) -> str:
+        query = scope.get("query_string", b"")
+        path = scope.get("raw_path") or scope["path"].encode()
+        whole = path + b"?" + query if query else path
+        return f"{self.bridge.config.public_url}{whole.decode('latin-1')}"
+
+    async def _greet(self, source: SourceTable, inbound: Inbound, send: Any) -> None:
+        if inbound.method not in ("GET", "HEAD") or source.provider.greet is None:
+            raise MethodNotAllowed(f"{inbound.method} is not what {source.provider.title} sends")
+        await reply(send, source.provider.greet(inbound, source.settings))
+
+    async def _refuse(self, source: SourceTable | None, inbound: Inbound, refusal: Rejected, send: Any) -> None:
+        reason = refusal.reason
+        self.bridge.ledger.count("rejected", f"{source.name if source else '(unknown)'} {reason}")
+        hint = ""
+        if source and isinstance(refusal, BadSignature) and not isinstance(refusal, Stale) and self._may_diagnose():
+            hint = diagnosis(inbound, source, self.bridge.scene())
+        elif isinstance(refusal, Stale):
+            hint = "the secret is right: a clock is wrong, or this is an old delivery played again"
+        times = source.provider.scheme.headers if source and source.provider.scheme else frozenset()
+        self.bridge.ledger.refuse(
+            {
+                "id": self.bridge.ids("rej"),
+                "source": "".join(c for c in inbound.source[:64] if c.isalnum() or c in "-_."),
+                "reason": reason,
+                "detail": _clean(refusal.message),
+                "hint": _clean(hint),
+                "method": inbound.method[:10],
+                "path": _clean(inbound.url.partition("?")[0].removeprefix(self.bridge.config.public_url))[:200],
+                "headers": text(redacted(inbound.headers, frozenset(n for n in times if "time" in n))),
+                "size": len(inbound.body),
+                "sha256": hashlib.sha256(inbound.body).hexdigest(),
+                "at": ms(inbound.received_at),
+            }
+        )
+        extra = [(b"allow", b"POST")] if refusal.status == 405 else []
+        if refusal.status == 413:
+            extra.append((b"connection", b"close"))
+        await answer(
+            send,
+            refusal.status,
+            {
+                "type": "about:blank",
+                "title": TITLES.get(refusal.status, "Refused"),
+                "status": refusal.status,
+                "reason": reason,
+            },
+            extra,
+            media_type=b"application/problem+json",
+        )
+
+    def _may_diagnose(self) -> bool:
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second, self._diagnosed = second, 0
+        self._diagnosed += 1
+        return self._diagnosed <= DIAGNOSES_A_SECOND
+
+
+def _clean(value: str) -> str:
+    return "".join(c if c.isprintable() else "�" for c in value)[:500].encode("utf-8", "replace").decode()
+
+
+def _check_type(source: SourceTable, headers: Mapping[str, str]) -> None:
+    given = headers.get("content-type", "")
+    if not given or not source.provider.media_types:
+        return
+    kind = given.partition(";")[0].strip().lower()
+    for wanted in source.provider.media_types:
+        if kind == wanted or (wanted == "application/json" and kind.endswith("+json")):
+            return
+    raise UnsupportedMediaType(
+        f"{source.provider.title} sends {' or '.join(source.provider.media_types)}, not {kind[:60]}"
+    )
+
+
+def _with_body(inbound: Inbound, body: bytes) -> Inbound:
+    return Inbound(
+        source=inbound.source,
+        method=inbound.method,
+        url=inbound.url,
+        headers=inbound.headers,
+        body=body,
+        received_at=inbound.received_at,
+        repeated=inbound.repeated,
+    )
+
+
+async def answer(
+    send: Any,
+    status: int,
+    value: Any,
+    headers: list[tuple[bytes, bytes]] | None = None,
+    media_type: bytes = b"application/json",
+) -> None:
+    """Answer with JSON."""
+    body = json.dumps(value, separators=(",", ":")).encode()
+    await _send(send, status, body, [(b"content-type", media_type), *(headers or [])])
+
+
+async def reply(send: Any, made: Reply) -> None:
+    """Answer a handshake."""
+    kind = f"{made.media_type}; charset=utf-8" if made.media_type == "text/plain" else made.media_type
+    nosniff = (b"x-content-type-options", b"nosniff")
+    await _send(send, made.status, made.body, [(b"content-type", kind.encode()), nosniff])
+
+
+async def _send(send: Any, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
+    await send({"type": "http.response.body", "body": body})

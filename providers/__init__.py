@@ -1,0 +1,33 @@
+"""Every provider we ship, in the order the console lists them. This file is the only registry.
+
+A provider from another package is named in bridge.toml, `plugins = ["acme.shopline"]`: its module holds a
+`source`, a `target` or both, as the files here do.
+"""
+
+from __future__ import annotations
+
+from bridge.kit import Source, Target
+
+from .loyalty import gameball, webhook
+from .social import twitch
+from .storefronts import generic, shopify, standard
+
+SOURCES: dict[str, Source] = {
+    provider.source.name: provider.source
+    for provider in (
+        twitch,
+        shopify,
+        standard,
+        generic,
+    )
+}
+
+TARGETS: dict[str, Target] = {
+    provider.target.name: provider.target
+    for provider in (
+        gameball,
+        webhook,
+    )
+}
+
+__all__ = ["SOURCES", "TARGETS"]

@@ -1,0 +1,1 @@
+"""Where people follow, watch, talk and give."""

@@ -1,0 +1,1 @@
+"""Where people buy, and senders whose payloads bridge.toml describes."""
