@@ -118,8 +118,8 @@ class Bridge:
         self.ledger.heard[source] = ms(arrival.delivery.received_at)
         key = (source, found.status)
         self.stored[key] = self.stored.get(key, 0) + 1
-        if found.forwards:
-            self.worker.wake()
+        for target in found.targets:
+            self.worker.wake(target)
         return found
 
     def busy(self) -> bool:

@@ -21,6 +21,13 @@ class Env:
     actor: str  # who acts on the command line
     variables: Mapping[str, str]
 
+    @property
+    def database_file(self) -> Path | None:
+        """The file that `database_url` names; None where it names no file of SQLite's."""
+        scheme, _, rest = self.database_url.partition("://")
+        path = rest.removeprefix("/")
+        return Path(path) if scheme == "sqlite" and path not in ("", ":memory:") else None
+
     def __repr__(self) -> str:
         return f"Env(config={self.config}, {len(self.secret_keys)} secret keys, actor={self.actor})"
 

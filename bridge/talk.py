@@ -192,6 +192,9 @@ class Talker:
                     return stop.value  # type: ignore[no-any-return]
         except TimeoutError:
             raise Failed(f"no answer within {within.total_seconds():g} s", sent=risked) from None
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            # A provider that stumbles over an answer knows no less than one that got none.
+            raise Failed(f"the answer could not be read: {type(error).__name__}: {error}", sent=risked) from None
         finally:
             talk.close()
 

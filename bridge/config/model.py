@@ -112,10 +112,7 @@ class Rule:
 
     def listens_to(self, source: str, action: str) -> When | None:
         """The `when` for evidence of this ledger name and action."""
-        for one in self.whens:
-            if one.ledger == source and one.action == action:
-                return one
-        return None
+        return next((one for one in self.whens if one.ledger == source and one.action == action), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,14 +142,24 @@ class Config:
     targets: Mapping[str, TargetTable] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     warnings: tuple[str, ...] = ()
+    _ledgers: Mapping[str, SourceTable] = field(init=False, repr=False, compare=False)
+    _listeners: Mapping[tuple[str, str], Sequence[tuple[Rule, When]]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_ledgers", {source.ledger: source for source in self.sources.values()})
+        listeners: dict[tuple[str, str], list[tuple[Rule, When]]] = {}
+        for rule in self.rules:
+            for one in rule.whens:
+                listeners.setdefault((one.ledger, one.action), []).append((rule, one))
+        object.__setattr__(self, "_listeners", listeners)
 
     def source_of(self, ledger: str) -> SourceTable | None:
         """The source whose facts stand in the ledger under this name."""
-        return next((source for source in self.sources.values() if source.ledger == ledger), None)
+        return self._ledgers.get(ledger)
 
     def rule(self, id: str) -> Rule | None:
         return next((rule for rule in self.rules if id in (rule.id, rule.ledger)), None)
 
     def rules_for(self, source: str, action: str) -> Sequence[tuple[Rule, When]]:
         """The rules that listen to evidence of this ledger name and action."""
-        return [(rule, one) for rule in self.rules if (one := rule.listens_to(source, action))]
+        return self._listeners.get((source, action), ())

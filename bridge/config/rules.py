@@ -104,6 +104,8 @@ def _whens(
     for name in named:
         source_name, _, action_name = name.rpartition(".")
         source = sources.get(source_name)
+        if source is None and source_name in _written(document, "source"):
+            continue  # its own faults have been told
         if source is None:
             known = ", ".join(f"{s.name}.{a}" for s in sources.values() for a in s.provider.actions) or "none yet"
             document.fault(
@@ -163,6 +165,8 @@ def _sends(
         for key in SEND_LATER & set(one):
             document.fault((*place, key), f"{key} is not in this version")
         to = document.text(one, place, "to")
+        if to not in targets and to in _written(document, "target"):
+            continue  # its own faults have been told
         if to not in targets:
             known = ", ".join(targets) or "none yet"
             document.fault((*place, "to"), f"there is no [target.{to or '?'}]; there are: {known}")
@@ -183,6 +187,12 @@ def _sends(
             )
         sends.append(send)
     return tuple(sends)
+
+
+def _written(document: Document, kind: str) -> Mapping[str, Any]:
+    """The tables of a kind as they stand in the file, right or wrong."""
+    tables = document.values.get(kind)
+    return tables if isinstance(tables, dict) else {}
 
 
 def _compute(

@@ -31,6 +31,7 @@ def sources(document: Document, catalogue: Mapping[str, Source], environ: Mappin
         provider = _provider(document, table, at, name, catalogue, "source")
         if provider is None:
             continue
+        before = len(document.faults)
         settings = _settings(
             document, table, at, provider.settings, (*SOURCE_KEYS, *ADDRESSES), environ, provider.title
         )
@@ -38,6 +39,8 @@ def sources(document: Document, catalogue: Mapping[str, Source], environ: Mappin
             if key in table and key not in settings:
                 settings[key] = _url(document, table, at, key)
         if provider.configure:
+            if len(document.faults) > before:
+                continue  # what follows from these faults need not be told as well
             try:
                 provider = provider.configure(provider, settings)
             except (ExpressionError, ValueError) as error:

@@ -17,16 +17,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from bridge.config import SourceTable
 from bridge.kit import Customer, EvidenceState, Forward, Kind, Owed, Recorded
-from bridge.store import Row, Tx, evidence, forwards, links
+from bridge.kit.types import NOTHING
+from bridge.store import Tx, evidence, forwards, links
 from bridge.store.rows import ms, text
 
 from . import people, read, withdraw
-from .decide import Unjudged, decide, left
+from .decide import Decision, Unjudged, decide, left
 from .scene import Scene
+
+Judged: TypeAlias = tuple[EvidenceState, str]
 
 
 @dataclass(slots=True)
@@ -34,9 +37,12 @@ class Considered:
     """What considering one piece of evidence came to."""
 
     evidence: Recorded
+    state: EvidenceState = EvidenceState.CONSIDERED
+    reason: str = ""
     new: bool = True
     owner: str | None = None
     forwards: list[str] = field(default_factory=list)
+    targets: set[str] = field(default_factory=set)  # where the forwards go
     withdrawn: list[str] = field(default_factory=list)
 
 
@@ -48,12 +54,14 @@ async def consider(
     again: bool = False,
     directory: Iterable[Mapping[str, Any]] = (),
     owners: Mapping[str, str] | None = None,
+    made: Mapping[str, Sequence[Decision]] = NOTHING,
 ) -> list[Considered]:
     """
     Record evidence and all that follows from it. `again`: it is in the store already and is considered
     once more; the constraints on forwards see to it that nothing is owed twice.
 
     `directory`: more entries to remember. `owners`: customers the caller already knows, by evidence id.
+    `made`: what the rules say where they were asked beforehand, by evidence id.
     """
     entries = list(directory)
     facts: list[Recorded] = []
@@ -67,31 +75,37 @@ async def consider(
             if entry:
                 entries.append(entry)
                 owned[one.id] = entry["id"]
-    if entries:
-        await people.remember(tx, entries, scene.config.customers, now=scene.at)
-
+    settings = scene.config.customers
+    known = await people.remember(tx, entries, settings, now=scene.at) if entries else {}
     waiting = await _owners(tx, facts, owned, scene)
-    directory_rows, everyone = await people.persons(tx, list(owned.values())) if owned else ({}, {})
-    judged, candidates = await _judge(tx, facts, owned, waiting, directory_rows, scene)
+    directory_rows, everyone = await people.persons(tx, list(owned.values()), known, settings) if owned else ({}, {})
+    judged, candidates = await _judge(tx, facts, owned, waiting, directory_rows, scene, made)
 
-    considered = {one.id: Considered(judged.get(one.id, one), owner=owned.get(one.id)) for one in told}
+    plain = (EvidenceState.CONSIDERED, "")
+    considered = {one.id: Considered(one, *judged.get(one.id, plain), owner=owned.get(one.id)) for one in told}
     if again:
         await evidence.judge(
             tx,
             [
-                {"id": c.evidence.id, "state": c.evidence.state.value, "reason": c.evidence.reason, "owner": c.owner}
+                {"id": c.evidence.id, "state": c.state.value, "reason": c.reason, "owner": c.owner}
                 for c in considered.values()
             ],
             now=scene.at,
         )
     else:
-        new = await evidence.record(tx, [read.evidence_row(c.evidence, c.owner, scene.at) for c in considered.values()])
+        new = await evidence.record(
+            tx, [read.evidence_row(c.evidence, c.owner, c.state, c.reason) for c in considered.values()]
+        )
         for id_, each in considered.items():
             each.new = id_ in new
     fresh = [row for row in candidates if considered[row["evidence"]].new]
     if fresh:
-        for row in await _owe(tx, fresh, everyone):
+        made_now = await _owe(tx, fresh, everyone)
+        for row in made_now:
             considered[row["evidence"]].forwards.append(row["id"])
+            considered[row["evidence"]].targets.add(row["target"])
+        if len(made_now) < len(fresh) and not again:
+            await _explain(tx, fresh, considered, scene)
     await _undo(tx, [one for one in undone if considered[one.id].new], considered, scene)
     return list(considered.values())
 
@@ -131,11 +145,12 @@ async def _judge(
     facts: Sequence[Recorded],
     owned: Mapping[str, str],
     waiting: Mapping[str, str],
-    directory: Mapping[str, Row],
+    directory: Mapping[str, Mapping[str, Any]],
     scene: Scene,
-) -> tuple[dict[str, Recorded], list[dict[str, Any]]]:
-    """Each fact with its state, and the rows of what would be owed for it."""
-    judged: dict[str, Recorded] = {}
+    made: Mapping[str, Sequence[Decision]],
+) -> tuple[dict[str, Judged], list[dict[str, Any]]]:
+    """Each fact's state and reason, and the rows of what would be owed for it."""
+    judged: dict[str, Judged] = {}
     candidates: list[dict[str, Any]] = []
     taken_back: dict[tuple[str, str, str], list[Recorded]] = {}
     if facts:
@@ -144,7 +159,7 @@ async def _judge(
     for one in facts:
         undoings = taken_back.get((one.source, one.action, one.key), [])
         if any(undoing.undone and undoing.occurred_at >= one.occurred_at for undoing in undoings):
-            judged[one.id] = _as(one, EvidenceState.CONSIDERED, "it was undone before it could count")
+            judged[one.id] = (EvidenceState.CONSIDERED, "it was undone before it could count")
             continue
         parts = [undoing for undoing in undoings if not undoing.undone]
         subject = one
@@ -152,37 +167,33 @@ async def _judge(
             source = scene.config.source_of(one.source)
             remaining = left(one, parts, source.provider.actions.get(one.action) if source else None)
             if remaining is None:
-                judged[one.id] = _as(one, EvidenceState.CONSIDERED, "all of it was undone before it could count")
+                judged[one.id] = (EvidenceState.CONSIDERED, "all of it was undone before it could count")
                 continue
             subject = replace(one, facts=remaining)
-        made = decide(scene.config, subject)
-        faults = [f"{verdict.rule}: {verdict.fault}" for verdict in made if isinstance(verdict, Unjudged)]
-        owed = [verdict for verdict in made if isinstance(verdict, Owed)]
+        verdicts = made[one.id] if subject is one and one.id in made else decide(scene.config, subject)
+        faults = [f"{verdict.rule}: {verdict.fault}" for verdict in verdicts if isinstance(verdict, Unjudged)]
+        owed = [verdict for verdict in verdicts if isinstance(verdict, Owed)]
         reason = waiting.get(one.id, "")
         customer = directory.get(owned.get(one.id, ""))
         if not reason and (customer is None or not customer[scene.config.customers.key]):
             reason = f"the directory does not know this customer's {scene.config.customers.key}"
         if reason and (owed or faults):
-            judged[one.id] = _as(one, EvidenceState.WAITING, reason)
+            judged[one.id] = (EvidenceState.WAITING, reason)
             continue
         state = EvidenceState.UNJUDGED if faults else EvidenceState.CONSIDERED
-        judged[one.id] = _as(one, state, "; ".join(faults) or ("" if owed else _why_nothing(made, reason)))
+        judged[one.id] = (state, "; ".join(faults) or ("" if owed else _why_nothing(verdicts)))
         if customer is not None and not reason:
             candidates.extend(_row(each, subject, customer, scene) for each in owed)
     return judged, candidates
 
 
-def _as(one: Recorded, state: EvidenceState, reason: str) -> Recorded:
-    return replace(one, state=state, reason=reason)
-
-
-def _why_nothing(made: Sequence[Any], waiting: str) -> str:
+def _why_nothing(made: Sequence[Any]) -> str:
     if made:
         return "; ".join(f"{verdict.rule}: {verdict.why}" for verdict in made)
     return "no rule listens to it"
 
 
-def _row(owed: Owed, one: Recorded, customer: Row, scene: Scene) -> dict[str, Any]:
+def _row(owed: Owed, one: Recorded, customer: Mapping[str, Any], scene: Scene) -> dict[str, Any]:
     """A row of `forwards` for what is owed; `buckets` beside it, of which the first free one is taken."""
     named = {"id": customer["id"], "email": customer["email"], "phone": customer["phone"]}
     id_ = scene.new_id("fwd")
@@ -218,6 +229,8 @@ def _row(owed: Owed, one: Recorded, customer: Row, scene: Scene) -> dict[str, An
         "seat": seat,
         "occurred_at": ms(one.occurred_at),
         "created_at": scene.at,
+        "state": "pending",
+        "at": scene.at,
     }
 
 
@@ -254,7 +267,7 @@ async def _owe(
     filled: dict[str, set[tuple[str, str, str]]] = {}
     for person in {row["person"] for row in candidates}:
         if len(everyone.get(person, ())) > 1:  # joined after forwards were made: they count under every name
-            rows = await forwards.taken(tx, persons=everyone[person])
+            rows = await forwards.taken(tx, owners=everyone[person])
             filled[person] = {(row["rule"], row["send"], row["bucket"]) for row in rows}
     done: list[dict[str, Any]] = []
     trying = list(candidates)
@@ -277,6 +290,24 @@ async def _owe(
         trying = later
         slot += 1
     return done
+
+
+async def _explain(
+    tx: Tx, fresh: Sequence[Mapping[str, Any]], considered: Mapping[str, Considered], scene: Scene
+) -> None:
+    """Say of evidence that earned nothing that its limit is used up."""
+    told = {}
+    for row in fresh:
+        one = considered[row["evidence"]]
+        rule = scene.config.rule(row["rule"])
+        if not one.forwards and one.state is EvidenceState.CONSIDERED:
+            one.reason = f"{row['rule']}: {rule.limit if rule else 'its limit'}, and that is owed already"
+            told[one.evidence.id] = one
+    await evidence.judge(
+        tx,
+        [{"id": id_, "state": one.state.value, "reason": one.reason, "owner": None} for id_, one in told.items()],
+        now=scene.at,
+    )
 
 
 async def _undo(tx: Tx, undone: Sequence[Recorded], considered: Mapping[str, Considered], scene: Scene) -> None:

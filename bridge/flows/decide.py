@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
-from typing import Any
+from typing import Any, TypeAlias
 
 from bridge.config import Config, Limit, Rule, Send, When
 from bridge.kit import ExpressionError, Owed, Recorded
@@ -32,15 +32,18 @@ class NotOwed:
     why: str
 
 
-def decide(config: Config, evidence: Recorded) -> list[Owed | Unjudged | NotOwed]:
+Decision: TypeAlias = Owed | Unjudged | NotOwed
+
+
+def decide(config: Config, evidence: Recorded) -> list[Decision]:
     """What each rule that listens to this evidence makes of it."""
-    found: list[Owed | Unjudged | NotOwed] = []
+    found: list[Decision] = []
     for rule, one in config.rules_for(evidence.source, evidence.action):
         found.extend(_apply(config, rule, one, evidence))
     return found
 
 
-def _apply(config: Config, rule: Rule, one: When, evidence: Recorded) -> list[Owed | Unjudged | NotOwed]:
+def _apply(config: Config, rule: Rule, one: When, evidence: Recorded) -> list[Decision]:
     if rule.start and evidence.occurred_at < rule.start:
         return [NotOwed(rule.ledger, f"before the rule began on {rule.start:%Y-%m-%d %H:%M}")]
     if rule.end and evidence.occurred_at >= rule.end:
@@ -51,7 +54,7 @@ def _apply(config: Config, rule: Rule, one: When, evidence: Recorded) -> list[Ow
             return [NotOwed(rule.ledger, f"the condition is not met: {rule.where}")]
     except ExpressionError as error:
         return [Unjudged(rule.ledger, f"where: {error.message}")]
-    found: list[Owed | Unjudged | NotOwed] = []
+    found: list[Decision] = []
     for send in rule.sends:
         amounts = amounts_of(config, send)
         try:
@@ -104,14 +107,14 @@ def left(evidence: Recorded, parts: Sequence[Recorded], action: Action | None) -
 
 def buckets(limit: Limit, evidence: Recorded, zone: tzinfo) -> list[str]:
     """A limit is a name for a bucket: one forward per rule, send, bucket and person. The first free one counts."""
-    at = evidence.occurred_at.astimezone(zone)
-    name = {
-        "ever": "",
-        "day": f"{at:%Y-%m-%d}",
-        "week": f"{at:%G-W%V}",
-        "month": f"{at:%Y-%m}",
-        "subject": evidence.subject or evidence.key,
-    }[limit.period]
+    match limit.period:
+        case "ever":
+            name = ""
+        case "subject":
+            name = evidence.subject or evidence.key
+        case period:
+            form = {"day": "%Y-%m-%d", "week": "%G-W%V", "month": "%Y-%m"}[period]
+            name = evidence.occurred_at.astimezone(zone).strftime(form)
     return [name] if limit.count == 1 else [f"{name}#{slot}" for slot in range(1, limit.count + 1)]
 
 

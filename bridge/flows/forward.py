@@ -315,13 +315,15 @@ class Teller:
         table, forward = leased.table, leased.forward
         target = table.provider
         baseline = ""
+        heard: list[Response] = []
         if target.baseline:
             try:
-                baseline = await self._hold(target.baseline(forward, table.settings), leased, scene, clock)
+                baseline = await self._hold(target.baseline(forward, table.settings), leased, scene, clock, heard)
             except Failed as failure:
-                return self._unsent(leased, failed(failure, sent=False), number, _at(scene, clock()))
+                return self._unsent(leased, failed(failure, sent=False), number, _at(scene, clock()), heard)
             except Unavailable as failure:
-                return self._unsent(leased, Outcome(Verdict.LATER, failure.message), number, _at(scene, clock()))
+                outcome = Outcome(Verdict.LATER, failure.message)
+                return self._unsent(leased, outcome, number, _at(scene, clock()), heard)
         now = clock()
         ready = {
             "id": forward.id,
@@ -335,7 +337,7 @@ class Teller:
             outcome = Outcome(Verdict.LATER, "it was held, withdrawn or taken by another worker before it left")
             step = Step(ForwardState.PENDING, leased.row["reason"], now, resolution="did not happen")
             return Settled(leased, step, outcome, number, _at(scene, clock()), unsent=True)
-        heard: list[Response] = []
+        heard.clear()
         trouble: bool | None = None
         try:
             tell = target.undo if forward.kind is Kind.UNDO and target.undo else target.send
@@ -344,13 +346,13 @@ class Teller:
             outcome, trouble = failed(failure, sent=failure.sent), not failure.ours
         except Unavailable as failure:
             outcome = Outcome(Verdict.UNCLEAR, failure.message)
-        except Exception as error:  # a provider's bug must not lose what it knows: it was sent
-            outcome = Outcome(Verdict.UNCLEAR, f"{target.title}'s answer could not be read: {type(error).__name__}")
         return self._settled(leased, outcome, number, _at(scene, clock()), sent_at=now, heard=heard, trouble=trouble)
 
-    def _unsent(self, leased: Leased, outcome: Outcome, number: int, scene: Scene) -> Settled:
+    def _unsent(
+        self, leased: Leased, outcome: Outcome, number: int, scene: Scene, heard: Sequence[Response]
+    ) -> Settled:
         trouble = outcome.verdict is not Verdict.MISCONFIGURED
-        settled = self._settled(leased, outcome, number, scene, sent_at=None, trouble=trouble)
+        settled = self._settled(leased, outcome, number, scene, sent_at=None, trouble=trouble, heard=heard)
         settled.unsent = True
         return settled
 

@@ -45,6 +45,7 @@ from bridge.store.rows import ms, text
 
 from . import people, read
 from .consider import consider
+from .decide import Decision, decide
 from .scene import Scene
 
 
@@ -58,6 +59,7 @@ class Arrival:
     reply: Reply | None = None
     told: list[Recorded] = field(default_factory=list)
     directory: list[Mapping[str, Any]] = field(default_factory=list)
+    made: dict[str, Sequence[Decision]] = field(default_factory=dict)  # what the rules say of each, by evidence
     scene: Scene | None = None
 
 
@@ -67,7 +69,7 @@ class Remembered:
 
     status: str  # accepted, duplicate, ignored
     delivery: str  # the id under which it is stored
-    forwards: Sequence[str] = ()
+    targets: frozenset[str] = frozenset()  # where something is due now
 
 
 def admit(inbound: Inbound, source: SourceTable, scene: Scene) -> Delivery:
@@ -97,8 +99,7 @@ def delivery_key(inbound: Inbound, source: SourceTable) -> str:
     named = next((inbound.headers[name] for name in provider.delivery_id if inbound.headers.get(name)), "")
     if named and provider.delivery_id_signed:
         return named[:200]
-    hashed = hashlib.sha256(inbound.body).hexdigest()
-    return f"{named[:200]} {hashed}" if named else hashed
+    return hashlib.sha256(named.encode() + b"\x00" + inbound.body).hexdigest()[:40]
 
 
 def understand(delivery: Delivery, source: SourceTable, scene: Scene) -> Arrival:
@@ -133,7 +134,10 @@ def _told(delivery: Delivery, meaning: Sequence[Evidence | Customer], source: So
             raise Unreadable(unfit)
         if one.action not in source.provider.actions:
             raise Unreadable(f"{one.action} is no action of {source.provider.title}")
-        arrival.told.append(record_of(one, source, delivery.received_at, scene, delivery=delivery.id))
+        told = record_of(one, source, delivery.received_at, scene, delivery=delivery.id)
+        arrival.told.append(told)
+        if not told.undone and not told.part:
+            arrival.made[told.id] = decide(scene.config, told)
     if not arrival.told and not arrival.directory:
         return replace(arrival, state=DeliveryState.IGNORED, reason="nothing in it counts")
     return arrival
@@ -176,6 +180,7 @@ def row_of(arrival: Arrival) -> dict[str, Any]:
         "headers": text(dict(delivery.headers)),
         "body": delivery.body,
         "received_at": ms(delivery.received_at),
+        "at": ms(delivery.received_at),
         "state": arrival.state.value,
         "reason": arrival.reason,
     }
@@ -189,8 +194,10 @@ async def remember(tx: Tx, arrivals: list[Arrival]) -> list[Remembered]:
     fresh = [arrival for arrival in arrivals if arrival.delivery.id not in known]
     told = [one for arrival in fresh for one in arrival.told]
     directory = [entry for arrival in fresh for entry in arrival.directory]
-    considered = await consider(tx, told, scene, directory=directory) if told or directory else []
-    owed: dict[str, list[str]] = {}
+    made = {id_: one for arrival in fresh if same(arrival, scene)
+            for id_, one in arrival.made.items()}  # fmt: skip
+    considered = await consider(tx, told, scene, directory=directory, made=made) if told or directory else []
+    owed: dict[str, set[str]] = {}
     entries = []
     detail: dict[str, dict[str, Any]] = {}
     for one in considered:
@@ -198,7 +205,7 @@ async def remember(tx: Tx, arrivals: list[Arrival]) -> list[Remembered]:
         mine["evidence" if one.new else "known"] = mine.get("evidence" if one.new else "known", 0) + 1
         if one.forwards:
             mine.setdefault("forwards", []).extend(one.forwards)
-            owed.setdefault(one.evidence.delivery, []).extend(one.forwards)
+            owed.setdefault(one.evidence.delivery, set()).update(one.targets)
         if one.withdrawn:
             mine.setdefault("withdrawn", []).extend(one.withdrawn)
     for arrival in fresh:
@@ -214,10 +221,15 @@ async def remember(tx: Tx, arrivals: list[Arrival]) -> list[Remembered]:
         else Remembered(
             "ignored" if arrival.state is DeliveryState.IGNORED else "accepted",
             arrival.delivery.id,
-            owed.get(arrival.delivery.id, ()),
+            frozenset(owed.get(arrival.delivery.id, ())),
         )
         for arrival in arrivals
     ]
+
+
+def same(arrival: Arrival, scene: Scene) -> bool:
+    """Whether an arrival was judged under the configuration that is in force now."""
+    return arrival.scene is not None and arrival.scene.config is scene.config
 
 
 def delivery_of(row: Row) -> Delivery:

@@ -15,6 +15,7 @@ from bridge.kit import (
     AuditEntry,
     Conflict,
     DeliveryState,
+    EvidenceState,
     ForwardState,
     Grade,
     Kind,
@@ -224,13 +225,30 @@ async def _consider_told(
 async def reconsider(
     tx: Tx, rows: Sequence[Row], scene: Scene, *, rule: Rule | None = None, dry_run: bool = False
 ) -> list[Considered]:
-    """Consider stored evidence again, under all rules or one; what is owed already is not owed again."""
+    """
+    Consider stored evidence again, under all rules or one; what is owed already is not owed again.
+
+    Under one rule, the others have not spoken: what waits or is unjudged because of them stays so.
+    """
     told = [read.recorded(row) for row in rows if not row["undone"]]
     owners = {row["id"]: str(row["owner"]) for row in rows if row["owner"]}
-    if rule is not None:
-        only = replace(scene.config, rules=(rule,))
-        scene = replace(scene, config=only)
-    return await consider(tx, told, scene, again=True, owners=owners)
+    if rule is None:
+        return await consider(tx, told, scene, again=True, owners=owners)
+    alone = replace(scene, config=replace(scene.config, rules=(rule,)))
+    found = await consider(tx, told, alone, again=True, owners=owners)
+    before = {one.id: one for one in told}
+    kept = []
+    for one in found:
+        was = before[one.evidence.id]
+        reason = was.reason
+        if was.state is EvidenceState.UNJUDGED:
+            reason = "; ".join(said for said in reason.split("; ") if not said.startswith(f"{rule.ledger}: "))
+        still = was.state is not EvidenceState.CONSIDERED and reason and not one.forwards
+        if still and one.evidence.state is EvidenceState.CONSIDERED:
+            kept.append({"id": was.id, "state": was.state.value, "reason": reason, "owner": None})
+    if kept:
+        await evidence.judge(tx, kept, now=scene.at)
+    return found
 
 
 async def grant(tx: Tx, rule: Rule, customer: str, scene: Scene, because: str, *, again: bool = False) -> str:
@@ -240,7 +258,8 @@ async def grant(tx: Tx, rule: Rule, customer: str, scene: Scene, because: str, *
         raise NotFound(f"{customer} names {len(found) or 'no'} customers" + ("" if found else "; `link` enters one"))
     who = found[0]
     key = f"{rule.ledger} {who['id']}"
-    earlier = [row for row in await forwards.of_persons(tx, ids=[who["person"]]) if row["rule"] == rule.ledger]
+    everyone = [str(row["id"]) for row in await customers.members(tx, persons=[who["person"]])]
+    earlier = [row for row in await forwards.of_owners(tx, ids=everyone) if row["rule"] == rule.ledger]
     counted = [row for row in earlier if row["state"] != ForwardState.CANCELLED or row["sent"]]
     if counted and not again:
         raise Conflict(
@@ -300,9 +319,11 @@ async def grant(tx: Tx, rule: Rule, customer: str, scene: Scene, because: str, *
                 "seat": seat,
                 "occurred_at": scene.at,
                 "created_at": scene.at,
+                "state": "pending",
+                "at": scene.at,
             }
         )
-    await evidence.record(tx, [read.evidence_row(one, who["id"], scene.at)])
+    await evidence.record(tx, [read.evidence_row(one, who["id"], one.state, because)])
     new = await forwards.owe(tx, made)
     if not new:
         raise Conflict(f"{rule.id} is owed to {who['id']} already")
@@ -361,8 +382,8 @@ async def unlink(tx: Tx, source: SourceTable, account: str, scene: Scene, becaus
     found = await links.whose(tx, [(source.ledger, account)])
     if not found:
         raise NotFound(f"{account} at {source.name} is not linked")
-    await links.remove(tx, source=source.ledger, account=account)
     rows = await forwards.of_account(tx, source=source.ledger, account=account)
+    await links.remove(tx, source=source.ledger, account=account)
     pending = [row for row in rows if row["state"] in (ForwardState.PENDING, ForwardState.HELD, ForwardState.FAILED)]
     touched = await withdraw.withdraw_rows(tx, pending, scene, reason="the account was unlinked")
     [row] = found.values()

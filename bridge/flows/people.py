@@ -8,6 +8,7 @@ from typing import Any
 
 from bridge.config import Customers, SourceTable
 from bridge.kit import Customer
+from bridge.kit.types import NOTHING
 from bridge.store import Row, Tx, customers
 
 
@@ -48,13 +49,19 @@ def known(customer: Customer, settings: Customers, source: SourceTable | None) -
     }
 
 
-async def remember(tx: Tx, entries: Iterable[Mapping[str, Any]], settings: Customers, *, now: int) -> None:
-    """Enter what is new, replace what has changed, and join those who are now known to be one person."""
+async def remember(
+    tx: Tx, entries: Iterable[Mapping[str, Any]], settings: Customers, *, now: int
+) -> Mapping[str, Mapping[str, Any]]:
+    """
+    Enter what is new, replace what has changed, and join those who are now known to be one person.
+
+    The entries as they stand now, by id; empty where somebody was joined, and so must be looked up again.
+    """
     wanted: dict[str, dict[str, Any]] = {}
     for entry in entries:
         wanted[entry["id"]] = _merged(wanted.get(entry["id"]), entry)
     if not wanted:
-        return
+        return {}
     stored = await customers.of(tx, ids=wanted)
     new = [{**entry, "at": now} for id_, entry in wanted.items() if id_ not in stored]
     changed = [
@@ -66,12 +73,19 @@ async def remember(tx: Tx, entries: Iterable[Mapping[str, Any]], settings: Custo
         await customers.add(tx, new)
     if changed:
         await customers.change(tx, changed)
+    joined = False
     for by in settings.same_when:
         if verified := [one for one in (*new, *changed) if one[f"{by}_verified"]]:
-            await _join(tx, by, {str(one[by]) for one in verified})
+            joined |= await _join(tx, by, {str(one[by]) for one in verified})
+    if joined:
+        return {}
+    known = {one["id"]: {**one, "person": one["id"]} for one in new}
+    known.update({one["id"]: {**one, "person": stored[one["id"]]["person"]} for one in changed})
+    return {**stored, **known}
 
 
-async def _join(tx: Tx, by: str, values: set[str]) -> None:
+async def _join(tx: Tx, by: str, values: set[str]) -> bool:
+    joined = False
     groups: dict[str, list[Row]] = {}
     for row in await customers.sharing(tx, by=by, values=values):
         groups.setdefault(str(row[by]), []).append(row)
@@ -79,6 +93,8 @@ async def _join(tx: Tx, by: str, values: set[str]) -> None:
         persons = {str(row["person"]) for row in rows}
         if len(persons) > 1:
             await customers.join(tx, person=str(rows[0]["person"]), persons=persons)
+            joined = True
+    return joined
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,9 +114,15 @@ def _merged(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> dict[str, 
     return merged
 
 
-async def persons(tx: Tx, ids: Sequence[str]) -> tuple[dict[str, Row], dict[str, list[str]]]:
-    """Directory entries by id, and for each person all the customers that are this person."""
-    rows = await customers.of(tx, ids=set(ids))
+async def persons(
+    tx: Tx, ids: Sequence[str], known: Mapping[str, Mapping[str, Any]] = NOTHING, settings: Customers | None = None
+) -> tuple[dict[str, Mapping[str, Any]], dict[str, list[str]]]:
+    """Directory entries by id, and all the customers each person is, where it may be several. `known`: seen before."""
+    rows = {id_: known[id_] for id_ in ids if id_ in known}
+    if missing := set(ids) - set(rows):
+        rows.update(await customers.of(tx, ids=missing))
+    if settings is not None and not settings.same_when and all(row["person"] == row["id"] for row in rows.values()):
+        return rows, {}
     joined = {str(row["person"]) for row in rows.values()}
     everyone: dict[str, list[str]] = {person: [] for person in joined}
     for row in await customers.members(tx, persons=joined):

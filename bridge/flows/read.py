@@ -34,7 +34,7 @@ def recorded(row: Row) -> Recorded:
     )
 
 
-def evidence_row(evidence: Recorded, owner: str | None, at: int) -> dict[str, Any]:
+def evidence_row(evidence: Recorded, owner: str | None, state: EvidenceState, reason: str) -> dict[str, Any]:
     """A row of `evidence` from the noun."""
     return {
         "id": evidence.id,
@@ -52,9 +52,9 @@ def evidence_row(evidence: Recorded, owner: str | None, at: int) -> dict[str, An
         "facts": text(dict(evidence.facts)),
         "less": text(dict(evidence.less)) if evidence.less else "{}",
         "delivery": evidence.delivery,
-        "state": evidence.state.value,
-        "reason": evidence.reason,
-        "at": at,
+        "state": state.value,
+        "reason": reason,
+        "at": ms(evidence.received_at),
     }
 
 

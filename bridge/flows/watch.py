@@ -83,7 +83,8 @@ class Chores:
 
         async def sweep(tx: Tx) -> int:
             woken = await forwards.wake_forgotten(tx, now=scene.at)
-            rows = await evidence.no_longer_waiting(tx, limit=200)
+            back = scene.config.customers.retroactive // timedelta(milliseconds=1)
+            rows = await evidence.no_longer_waiting(tx, back=back, limit=200)
             owners = {row["id"]: str(row["owner"]) for row in rows if row["owner"]}
             found = await consider(tx, [read.recorded(row) for row in rows], scene, again=True, owners=owners)
             return woken + sum(len(one.forwards) for one in found)

@@ -81,6 +81,8 @@ async def take_back(tx: Tx, row: Row, scene: Scene, *, reason: str) -> dict[str,
         "until_at": None,
         "lane": row["lane"] if table.provider.lane else f"lane {id_}",
         "created_at": scene.at,
+        "state": "pending",
+        "at": scene.at,
     }
     await forwards.owe(tx, [claw])
     return moved(row, reason=f"{reason}: taken back by {id_}")

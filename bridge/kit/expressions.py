@@ -74,14 +74,17 @@ class Expression:
 
     text: str
     type: str  # bool, double, int, string, timestamp, list, map, any
+    names: tuple[str, ...]  # the facts it mentions
     program: Any
 
     def __call__(self, facts: Mapping[str, Any]) -> Any:
         """The value over these facts: bool, int, finite float, str, datetime, list or dict."""
+        if self.names == (self.text,) and self.text in facts:
+            return facts[self.text]  # a fact by its name: as it stands
         try:
-            result = self.program.eval(data=dict(facts))
+            result = self.program.eval(data={name: facts[name] for name in self.names if name in facts})
             value = result.plain_value()
-            failed = result.type() == cel.Type.ERROR
+            failed = isinstance(value, str) and result.type() == cel.Type.ERROR  # an error's value is its text
         except (RuntimeError, ValueError, TypeError, OverflowError) as error:
             raise ExpressionError(f"{self.text}: {_plain(str(error))}") from None
         if failed:
@@ -105,7 +108,8 @@ def compile(text: str, facts: Mapping[str, FactType], *, wants: tuple[str, ...] 
     kind = _kind(program.return_type())
     if wants and kind not in wants and kind != "any":
         raise ExpressionError(f"{text}: is a {kind}, and a {' or '.join(wants)} is needed here")
-    return Expression(text, kind, program)
+    words = set(re.findall(r"[A-Za-z_][A-Za-z0-9_]*", text))
+    return Expression(text, kind, tuple(name for name in facts if name in words), program)
 
 
 def _kind(type_: Any) -> str:

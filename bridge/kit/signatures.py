@@ -16,6 +16,7 @@ import hmac
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from string import Formatter
 from typing import Literal, Protocol
 
@@ -98,16 +99,23 @@ def _octets(text: str) -> bytes:
         raise BadSignature("a signed header holds characters that no header can hold") from None
 
 
+@lru_cache(maxsize=256)
+def parsed(template: str) -> tuple[tuple[bytes, str], ...]:
+    """A template as literals, each with the name in braces that follows it; empty where none does."""
+    return tuple((text.encode(), name or "") for text, name, _, _ in Formatter().parse(template))
+
+
 def names(template: str) -> tuple[str, ...]:
     """The names between braces in a template, in order."""
-    return tuple(name for _, name, _, _ in Formatter().parse(template) if name)
+    return tuple(name for _, name in parsed(template) if name)
 
 
 def render(template: str, inbound: Inbound, pairs: Mapping[str, str]) -> bytes:
     """What was signed: the template over the request's headers, parts and the signature's own pairs."""
     parts: list[bytes] = []
-    for text, name, _, _ in Formatter().parse(template):
-        parts.append(text.encode())
+    for text, name in parsed(template):
+        if text:
+            parts.append(text)
         if not name:
             continue
         if name == "body":
@@ -153,6 +161,9 @@ class Shape:
 
     @property
     def headers(self) -> frozenset[str]:
+        return _deciding(self)
+
+    def _deciding(self) -> frozenset[str]:
         mine = {*names(self.signed), self.sent_at} - {"", *PARTS}
         return frozenset(name.lower() for name in mine if not self._is_pair(name)) | {self.header}
 
@@ -216,6 +227,12 @@ class Shape:
             listed = [f"{name}={value}" for name, value in pairs.items()]
             signature = self.pairs.join([*listed, f"{self.field}={signature}"])
         return {**added, self.header: signature}
+
+
+@lru_cache(maxsize=256)
+def _deciding(shape: Shape | FirstPresent) -> frozenset[str]:
+    """The headers that decide about trust: a scheme never changes, and every request asks for them."""
+    return shape._deciding()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -341,6 +358,9 @@ class FirstPresent:
 
     @property
     def headers(self) -> frozenset[str]:
+        return _deciding(self)
+
+    def _deciding(self) -> frozenset[str]:
         return frozenset().union(*(scheme.headers for scheme in self.schemes))
 
     def verify(self, inbound: Inbound, keys: Sequence[str], now: datetime) -> None:

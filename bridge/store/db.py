@@ -9,9 +9,11 @@ leaves a transaction open: the thread finishes it either way.
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -60,7 +62,38 @@ class SqliteTx:
         return self.connection.execute(sql, params).rowcount
 
     async def many(self, sql: str, rows: Sequence[Mapping[str, Any]]) -> int:
-        return self.connection.executemany(sql, rows).rowcount if rows else 0
+        names = values_of(sql)
+        if not names:
+            return self.connection.executemany(sql, rows).rowcount if rows else 0
+        changed = 0
+        for start in range(0, len(rows), WIDEST):
+            chunk = rows[start : start + WIDEST]
+            values = [row[name] for row in chunk for name in names]
+            changed += self.connection.execute(widened(sql, len(chunk)), values).rowcount
+        return changed
+
+
+#: Rows of one INSERT. Each step of a statement gives up the interpreter and has to win it back from a busy event
+#: loop, so one statement for 32 rows beats 32 statements. Texts of every width stay prepared.
+WIDEST = 32
+_VALUES = re.compile(r"\bVALUES\s*\(([^()]*)\)")
+
+
+@lru_cache(maxsize=64)
+def values_of(sql: str) -> tuple[str, ...]:
+    """The parameters of `INSERT ... VALUES (:a, :b)`, in order; empty where it is any other statement."""
+    found = _VALUES.search(sql)
+    parts = [part.strip() for part in found[1].split(",")] if found else []
+    return tuple(part[1:] for part in parts) if all(part.startswith(":") for part in parts) else ()
+
+
+@lru_cache(maxsize=512)
+def widened(sql: str, rows: int) -> str:
+    """An INSERT of one row, for so many rows."""
+    found = _VALUES.search(sql)
+    assert found is not None
+    one = "(" + ",".join("?" * len(values_of(sql))) + ")"
+    return sql[: found.start()] + "VALUES " + ",".join([one] * rows) + sql[found.end() :]
 
 
 def drive(work: Coroutine[Any, Any, T]) -> T:
@@ -94,7 +127,7 @@ class Threaded(aiosqlite.Connection):
 
 async def _connect(path: str) -> Threaded:
     def connector() -> sqlite3.Connection:
-        connection = sqlite3.connect(path, isolation_level=None, cached_statements=256)
+        connection = sqlite3.connect(path, isolation_level=None, cached_statements=512)
         connection.row_factory = sqlite3.Row
         # FULL, because we acknowledge what we have committed. 4000 pages: a checkpoint syncs the file twice.
         for pragma in (

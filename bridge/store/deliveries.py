@@ -10,7 +10,7 @@ from .rows import idset, rowset
 
 INSERT = """
     INSERT INTO deliveries (id, source, key, method, url, headers, body, received_at, state, reason, at)
-    VALUES (:id, :source, :key, :method, :url, :headers, :body, :received_at, :state, :reason, :received_at)
+    VALUES (:id, :source, :key, :method, :url, :headers, :body, :received_at, :state, :reason, :at)
     ON CONFLICT DO NOTHING
 """
 

@@ -98,18 +98,24 @@ async def waiting_for(tx: Tx, *, source: str, account: str, since: int) -> Seque
     )
 
 
-async def no_longer_waiting(tx: Tx, *, limit: int) -> Sequence[Row]:
-    """What waits although its account is linked or its customer known by now: link and ingest can miss each other."""
+async def no_longer_waiting(tx: Tx, *, back: int, limit: int) -> Sequence[Row]:
+    """
+    What waits although its account is linked or its customer known by now: link and ingest can miss each other.
+
+    `back`: how many milliseconds before the link still count.
+    """
     return await tx.rows(
         """
         SELECT evidence.* FROM evidence JOIN links
           ON links.source = evidence.source AND links.account = evidence.account
         WHERE evidence.state = 'waiting' AND evidence.owner IS NULL
+          AND evidence.received_at >= links.linked_at - :back
         UNION ALL
         SELECT evidence.* FROM evidence JOIN customers ON customers.id = evidence.owner
         WHERE evidence.state = 'waiting' AND customers.at > evidence.at
         LIMIT :limit
         """,
+        back=back,
         limit=limit,
     )
 
@@ -131,23 +137,29 @@ async def for_rule(tx: Tx, *, pairs: Iterable[tuple[str, str]], since: int, afte
 
 
 async def of_accounts(tx: Tx, *, pairs: Iterable[tuple[str, str]]) -> Sequence[Row]:
-    """What these accounts have done, newest first. `pairs`: (source, account)."""
+    """What these accounts have done, as far as somebody has linked them or it waits. `pairs`: (source, account)."""
     return await tx.rows(
         """
-        SELECT evidence.* FROM evidence
-        JOIN (SELECT value ->> 'source' AS source, value ->> 'account' AS account FROM json_each(:rows) WHERE true) AS r
-          ON evidence.account = r.account AND evidence.source = r.source
-        ORDER BY evidence.id DESC LIMIT 500
+        WITH r AS MATERIALIZED (SELECT value ->> 'source' AS source, value ->> 'account' AS account
+                                FROM json_each(:rows) WHERE true)
+        SELECT evidence.* FROM r
+        JOIN links ON links.source = r.source AND links.account = r.account
+        JOIN evidence ON evidence.owner = links.customer AND evidence.source = r.source
+                     AND evidence.account = r.account
+        UNION
+        SELECT evidence.* FROM r
+        JOIN evidence ON evidence.state <> 'considered' AND evidence.source = r.source AND evidence.account = r.account
+        ORDER BY id DESC LIMIT 500
         """,
         rows=rowset({"source": source, "account": account} for source, account in pairs),
     )
 
 
 async def of_owners(tx: Tx, *, owners: Iterable[str]) -> Sequence[Row]:
-    """What the shop told of these customers of its own, newest first."""
+    """What these customers have done, newest first."""
     return await tx.rows(
         """
-        SELECT * FROM evidence WHERE account IN (SELECT value ->> 'id' FROM json_each(:ids)) AND owner = account
+        SELECT * FROM evidence WHERE owner IN (SELECT value ->> 'id' FROM json_each(:ids))
         ORDER BY id DESC LIMIT 500
         """,
         ids=idset(owners),
@@ -155,8 +167,11 @@ async def of_owners(tx: Tx, *, owners: Iterable[str]) -> Sequence[Row]:
 
 
 async def of_account(tx: Tx, *, account: str) -> Sequence[Row]:
-    """The sources at which an account of this name has done something: source, account."""
-    return await tx.rows("SELECT DISTINCT source, account FROM evidence WHERE account = :account", account=account)
+    """The sources at which an account of this name has done something that waits: source, account."""
+    return await tx.rows(
+        "SELECT DISTINCT source, account FROM evidence WHERE state <> 'considered' AND account = :account",
+        account=account,
+    )
 
 
 async def of_handle(tx: Tx, *, handle: str, limit: int) -> Sequence[Row]:
@@ -172,3 +187,17 @@ async def of_handle(tx: Tx, *, handle: str, limit: int) -> Sequence[Row]:
         **{name: f'%"{name}":"{escaped}"%' for name in ("login", "handle", "username")},
         limit=limit,
     )
+
+
+async def count_for_rule(tx: Tx, *, pairs: Iterable[tuple[str, str]], since: int) -> int:
+    """How much evidence of these (source, action) pairs happened since then."""
+    [row] = await tx.rows(
+        """
+        SELECT count(*) AS count FROM evidence
+        WHERE undone = 0 AND occurred_at >= :since
+          AND (source || ' ' || action) IN (SELECT value ->> 'id' FROM json_each(:pairs))
+        """,
+        pairs=idset(f"{source} {action}" for source, action in pairs),
+        since=since,
+    )
+    return int(row["count"])

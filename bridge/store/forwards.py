@@ -16,10 +16,9 @@ OWE = """
     INSERT INTO forwards (id, kind, rule, send, bucket, person, source, account, action, key, subject, target, customer,
                           options, facts, terms, judge, evidence, undoes, state, due_at, until_at, lane, seat,
                           occurred_at, created_at, at)
-    SELECT :id, :kind, :rule, :send, :bucket, :person, :source, :account, :action, :key, :subject, :target, :customer,
-           :options, :facts, :terms, :judge, :evidence, :undoes, 'pending', :due_at, :until_at, :lane, :seat,
-           :occurred_at, :created_at, :created_at
-    WHERE true
+    VALUES (:id, :kind, :rule, :send, :bucket, :person, :source, :account, :action, :key, :subject, :target, :customer,
+            :options, :facts, :terms, :judge, :evidence, :undoes, :state, :due_at, :until_at, :lane, :seat,
+            :occurred_at, :created_at, :at)
     ON CONFLICT DO NOTHING
 """
 
@@ -39,15 +38,17 @@ async def existing(tx: Tx, *, ids: Iterable[str]) -> set[str]:
     return {str(row["id"]) for row in rows}
 
 
-async def taken(tx: Tx, *, persons: Iterable[str]) -> Sequence[Row]:
+async def taken(tx: Tx, *, owners: Iterable[str]) -> Sequence[Row]:
     """The buckets that these customers' forwards fill, under whichever person they were made."""
     return await tx.rows(
         """
-        SELECT person, rule, send, bucket, source, action, key FROM forwards
-        WHERE kind = 'reward' AND (state <> 'cancelled' OR sent = 1)
-          AND person IN (SELECT value ->> 'id' FROM json_each(:ids))
+        SELECT forwards.rule, forwards.send, forwards.bucket
+        FROM evidence JOIN forwards
+          ON forwards.source = evidence.source AND forwards.action = evidence.action AND forwards.key = evidence.key
+        WHERE evidence.undone = 0 AND evidence.owner IN (SELECT value ->> 'id' FROM json_each(:ids))
+          AND forwards.kind = 'reward' AND (forwards.state <> 'cancelled' OR forwards.sent = 1)
         """,
-        ids=idset(persons),
+        ids=idset(owners),
     )
 
 
@@ -66,30 +67,63 @@ async def of_facts(tx: Tx, facts: Iterable[tuple[str, str, str]]) -> Sequence[Ro
 
 
 async def of_evidence(tx: Tx, *, ids: Iterable[str]) -> Sequence[Row]:
-    """What followed from these pieces of evidence."""
+    """What followed from these pieces of evidence: found by the fact, which both name."""
     return await tx.rows(
-        "SELECT * FROM forwards WHERE evidence IN (SELECT value ->> 'id' FROM json_each(:ids)) ORDER BY id",
+        """
+        SELECT forwards.* FROM evidence JOIN forwards
+          ON forwards.source = evidence.source AND forwards.action = evidence.action AND forwards.key = evidence.key
+        WHERE evidence.id IN (SELECT value ->> 'id' FROM json_each(:ids)) AND forwards.evidence = evidence.id
+        ORDER BY forwards.id
+        """,
         ids=idset(ids),
     )
 
 
-async def of_persons(tx: Tx, *, ids: Iterable[str]) -> Sequence[Row]:
-    """All that is or was owed to these persons, newest first."""
+async def of_owners(tx: Tx, *, ids: Iterable[str]) -> Sequence[Row]:
+    """All that is or was owed to these customers, newest first."""
     return await tx.rows(
         """
-        SELECT * FROM forwards WHERE person IN (SELECT value ->> 'id' FROM json_each(:ids))
-        ORDER BY id DESC LIMIT 500
+        SELECT forwards.* FROM evidence JOIN forwards
+          ON forwards.source = evidence.source AND forwards.action = evidence.action AND forwards.key = evidence.key
+        WHERE evidence.undone = 0 AND evidence.owner IN (SELECT value ->> 'id' FROM json_each(:ids))
+        ORDER BY forwards.id DESC LIMIT 500
         """,
         ids=idset(ids),
     )
 
 
 async def of_account(tx: Tx, *, source: str, account: str) -> Sequence[Row]:
-    """All that is or was owed for what this account did."""
+    """All that is or was owed for what this account did, while it is linked."""
     return await tx.rows(
-        "SELECT * FROM forwards WHERE account = :account AND source = :source ORDER BY id",
+        """
+        SELECT forwards.* FROM links
+        JOIN evidence ON evidence.owner = links.customer AND evidence.source = links.source
+                     AND evidence.account = links.account
+        JOIN forwards ON forwards.source = evidence.source AND forwards.action = evidence.action
+                     AND forwards.key = evidence.key
+        WHERE links.source = :source AND links.account = :account AND evidence.undone = 0
+        ORDER BY forwards.id
+        """,
         source=source,
         account=account,
+    )
+
+
+async def in_buckets(tx: Tx, rows: Iterable[Mapping[str, Any]]) -> Sequence[Row]:
+    """What fills these buckets, whoever it was for. `rows`: rule, send, bucket, source, account."""
+    return await tx.rows(
+        """
+        SELECT forwards.* FROM forwards
+        JOIN (SELECT value ->> 'rule' AS rule, value ->> 'send' AS send, value ->> 'bucket' AS bucket,
+                     value ->> 'source' AS source, value ->> 'account' AS account
+              FROM json_each(:rows) WHERE true) AS r
+          ON forwards.rule = r.rule AND forwards.send = r.send AND forwards.bucket = r.bucket
+         AND forwards.source = r.source AND forwards.account = r.account
+        WHERE forwards.kind = 'reward' AND (forwards.state <> 'cancelled' OR forwards.sent = 1)
+          AND forwards.account IS NOT NULL
+        ORDER BY forwards.id
+        """,
+        rows=rowset(rows),
     )
 
 
@@ -113,12 +147,11 @@ async def ledger(tx: Tx) -> Sequence[Row]:
     return await tx.rows(
         """
         WITH RECURSIVE r (rule) AS (
-            SELECT min(rule) FROM forwards
+            SELECT min(rule) FROM forwards WHERE sent = 1
             UNION ALL
-            SELECT (SELECT min(rule) FROM forwards WHERE rule > r.rule) FROM r WHERE r.rule IS NOT NULL
+            SELECT (SELECT min(rule) FROM forwards WHERE sent = 1 AND rule > r.rule) FROM r WHERE r.rule IS NOT NULL
         )
-        SELECT r.rule FROM r
-        WHERE r.rule IS NOT NULL AND EXISTS (SELECT 1 FROM forwards WHERE forwards.rule = r.rule AND forwards.sent = 1)
+        SELECT rule FROM r WHERE rule IS NOT NULL
         """
     )
 

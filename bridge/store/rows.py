@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MS = timedelta(milliseconds=1)
 
@@ -30,7 +32,10 @@ def when_or_none(value: int | None) -> datetime | None:
 
 def text(value: Any) -> str:
     """JSON as the store keeps it: compact, unescaped, keys as they come, times as ISO 8601."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_said)
+    try:
+        return orjson.dumps(value, default=_said).decode()
+    except TypeError:  # what the fast one refuses: whole numbers beyond 64 bits, lone surrogates
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_said)
 
 
 def _said(value: Any) -> Any:
@@ -43,7 +48,7 @@ def _said(value: Any) -> Any:
 
 def rowset(items: Iterable[Mapping[str, Any]]) -> str:
     """A set of rows as one parameter: a JSON object keyed by position, which both engines read with json_each."""
-    return text({str(place): dict(item) for place, item in enumerate(items)})
+    return text({str(place): item for place, item in enumerate(items)})
 
 
 def idset(ids: Iterable[str]) -> str:

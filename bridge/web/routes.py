@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -14,11 +16,31 @@ from .health import healthz, metrics, readyz
 from .webhooks import Webhooks
 
 
-def build(bridge: Bridge) -> Starlette:
+class Hall:
+    """The front door: the platforms' path goes straight to its handler, everything else through Starlette."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        self.app = pages(bridge)
+        self.webhooks = Webhooks(bridge)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            path: str = scope["path"]
+            if path.startswith("/webhooks/") and "/" not in (name := path[10:]) and name:
+                await self.webhooks(scope, receive, send, name)
+                return
+        await self.app(scope, receive, send)
+
+
+def build(bridge: Bridge) -> Hall:
     """The web application of one bridge."""
+    return Hall(bridge)
+
+
+def pages(bridge: Bridge) -> Starlette:
+    """Everything but the webhooks."""
     app = Starlette(
         routes=[
-            Route("/webhooks/{source}", Webhooks(bridge)),
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/metrics", metrics),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Mapping
@@ -12,7 +11,8 @@ import structlog
 
 from bridge.app import Bridge
 from bridge.config import SourceTable
-from bridge.flows.ingest import admit, diagnosis, redacted, understand
+from bridge.flows.ingest import admit, diagnosis, understand
+from bridge.flows.refuse import refused
 from bridge.kit import (
     BadSignature,
     Inbound,
@@ -24,7 +24,6 @@ from bridge.kit import (
     UnsupportedMediaType,
 )
 from bridge.kit.errors import StoreError
-from bridge.store.rows import ms, text
 
 from .guard import Scope, body_of, headers_of
 
@@ -50,32 +49,41 @@ class Webhooks:
         self._second = 0
         self._diagnosed = 0
 
-    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
-        name = str(scope["path_params"]["source"])
+    async def __call__(self, scope: Scope, receive: Any, send: Any, name: str) -> None:
+        try:
+            await self._handle(scope, receive, send, name)
+        except Exception:
+            log.exception("a webhook met a bug of ours", source=name)
+            await answer(send, 500, {"type": "about:blank", "title": "Internal Server Error", "status": 500})
+
+    async def _handle(self, scope: Scope, receive: Any, send: Any, name: str) -> None:
         headers, repeated = headers_of(scope)
-        now = self.bridge.clock()
-        inbound = Inbound(
-            source=name,
-            method=scope["method"],
-            url=self._url(scope),
-            headers=headers,
-            body=b"",
-            received_at=now,
-            repeated=repeated,
-        )
-        source = self.bridge.config.sources.get(name)
+        scene = self.bridge.scene()
+        source = scene.config.sources.get(name)
+        body = b""
+
+        def inbound() -> Inbound:
+            return Inbound(
+                source=name,
+                method=scope["method"],
+                url=self._url(scope),
+                headers=headers,
+                body=body,
+                received_at=scene.now,
+                repeated=repeated,
+            )
+
         try:
             if source is None:
                 raise UnknownSource(f"there is no [source.{name[:60]}] in bridge.toml")
-            if inbound.method != "POST":
-                await self._greet(source, inbound, send)
+            if scope["method"] != "POST":
+                await self._greet(source, inbound(), send)
                 return
             _check_type(source, headers)
-            inbound = _with_body(inbound, await body_of(headers, receive, source.max_body))
-            scene = self.bridge.scene(f"source:{name}")
-            arrival = understand(admit(inbound, source, scene), source, scene)
+            body = await body_of(headers, receive, source.max_body)
+            arrival = understand(admit(inbound(), source, scene), source, scene)
         except Rejected as refusal:
-            await self._refuse(source, inbound, refusal, send)
+            await self._refuse(source, inbound(), refusal, send)
             return
         except ConnectionError:
             return
@@ -88,7 +96,8 @@ class Webhooks:
         if arrival.reply is not None:
             await reply(send, arrival.reply)
             return
-        await answer(send, 200, {"status": found.status, "delivery": found.delivery})
+        told = b'{"status":"%b","delivery":"%b"}' % (found.status.encode(), found.delivery.encode())
+        await _send(send, 200, told, [(b"content-type", b"application/json")])
 
     def _url(self, scope: Scope) -> str:
         query = scope.get("query_string", b"")
@@ -109,22 +118,8 @@ class Webhooks:
             hint = diagnosis(inbound, source, self.bridge.scene())
         elif isinstance(refusal, Stale):
             hint = "the secret is right: a clock is wrong, or this is an old delivery played again"
-        times = source.provider.scheme.headers if source and source.provider.scheme else frozenset()
-        self.bridge.ledger.refuse(
-            {
-                "id": self.bridge.ids("rej"),
-                "source": "".join(c for c in inbound.source[:64] if c.isalnum() or c in "-_."),
-                "reason": reason,
-                "detail": _clean(refusal.message),
-                "hint": _clean(hint),
-                "method": inbound.method[:10],
-                "path": _clean(inbound.url.partition("?")[0].removeprefix(self.bridge.config.public_url))[:200],
-                "headers": text(redacted(inbound.headers, frozenset(n for n in times if "time" in n))),
-                "size": len(inbound.body),
-                "sha256": hashlib.sha256(inbound.body).hexdigest(),
-                "at": ms(inbound.received_at),
-            }
-        )
+        row = refused(self.bridge.ids("rej"), inbound, source, refusal, hint, public_url=self.bridge.config.public_url)
+        self.bridge.ledger.refuse(row)
         extra = [(b"allow", b"POST")] if refusal.status == 405 else []
         if refusal.status == 413:
             extra.append((b"connection", b"close"))
@@ -149,10 +144,6 @@ class Webhooks:
         return self._diagnosed <= DIAGNOSES_A_SECOND
 
 
-def _clean(value: str) -> str:
-    return "".join(c if c.isprintable() else "�" for c in value)[:500].encode("utf-8", "replace").decode()
-
-
 def _check_type(source: SourceTable, headers: Mapping[str, str]) -> None:
     given = headers.get("content-type", "")
     if not given or not source.provider.media_types:
@@ -163,18 +154,6 @@ def _check_type(source: SourceTable, headers: Mapping[str, str]) -> None:
             return
     raise UnsupportedMediaType(
         f"{source.provider.title} sends {' or '.join(source.provider.media_types)}, not {kind[:60]}"
-    )
-
-
-def _with_body(inbound: Inbound, body: bytes) -> Inbound:
-    return Inbound(
-        source=inbound.source,
-        method=inbound.method,
-        url=inbound.url,
-        headers=inbound.headers,
-        body=body,
-        received_at=inbound.received_at,
-        repeated=inbound.repeated,
     )
 
 
