@@ -159,10 +159,10 @@ class Worker:
         self._running: set[asyncio.Task[None]] = set()
 
     def wake(self, target: str | None = None) -> None:
-        """Something is due: at this target, or perhaps anywhere."""
+        """Something is due: at this target, or perhaps anywhere. A pause is noticed by looking anywhere."""
         now = self.clock()
         for name, gate in self.gates.items():
-            if target in (None, name):
+            if target is None or (target == name and not gate.paused):
                 gate.due = now
         self._woken.set()
 

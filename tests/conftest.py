@@ -1,4 +1,4 @@
-"""A whole bridge in a test: real SQLite, the real app through ASGI, a clock that is a variable, vendors with a script."""
+"""A whole bridge in a test: real SQLite, the real app, a clock that is a variable, vendors with a script."""
 
 from __future__ import annotations
 

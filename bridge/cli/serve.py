@@ -94,7 +94,7 @@ async def serve(
             if taken is not None:
                 web = server(build(bridge))
                 serving = asyncio.create_task(web.serve(sockets=[taken]))
-                while not web.started and not serving.done():
+                while not web.started and not serving.done():  # noqa: ASYNC110 (uvicorn tells it no other way)
                     await asyncio.sleep(0.005)
             if started is not None:
                 started(bridge)

@@ -273,23 +273,23 @@ async def _owe(
     trying = list(candidates)
     slot = 0
     while trying:
-        batch, later = [], []
-        for row in trying:
-            free = [
-                b for b in row["buckets"][slot:] if (row["rule"], row["send"], b) not in filled.get(row["person"], ())
-            ]
-            if free:
-                batch.append({**row, "bucket": free[0], "buckets": [*row["buckets"][:slot], *free]})
-        if batch:
-            new = await forwards.owe(tx, [{k: v for k, v in row.items() if k != "buckets"} for row in batch])
-            for row in batch:
-                if row["id"] in new:
-                    done.append(row)
-                elif len(row["buckets"]) > slot + 1:
-                    later.append(row)
-        trying = later
+        batch = [row for row in trying if _place(row, slot, filled.get(row["person"], set()))]
+        new = await forwards.owe(tx, batch)
+        done += [row for row in batch if row["id"] in new]
         slot += 1
+        trying = [row for row in batch if row["id"] not in new and len(row["buckets"]) > slot]
     return done
+
+
+def _place(row: dict[str, Any], slot: int, filled: set[tuple[str, str, str]]) -> bool:
+    """Put what is owed into its first bucket from `slot` on that is not filled; False where all are."""
+    buckets = row["buckets"]
+    if filled:
+        buckets[slot:] = [name for name in buckets[slot:] if (row["rule"], row["send"], name) not in filled]
+    if len(buckets) <= slot:
+        return False
+    row["bucket"] = buckets[slot]
+    return True
 
 
 async def _explain(

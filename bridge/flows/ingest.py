@@ -62,6 +62,9 @@ class Arrival:
     made: dict[str, Sequence[Decision]] = field(default_factory=dict)  # what the rules say of each, by evidence
     scene: Scene | None = None
 
+    def __post_init__(self) -> None:
+        self.reason = clean(self.reason)  # it can quote the body
+
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
@@ -97,8 +100,8 @@ def delivery_key(inbound: Inbound, source: SourceTable) -> str:
     """By what the same delivery is recognised: its id, and the body's hash unless the id is signed."""
     provider = source.provider
     named = next((inbound.headers[name] for name in provider.delivery_id if inbound.headers.get(name)), "")
-    if named and provider.delivery_id_signed:
-        return named[:200]
+    if named and provider.delivery_id_signed and len(named) <= 200:
+        return named
     return hashlib.sha256(named.encode() + b"\x00" + inbound.body).hexdigest()[:40]
 
 
@@ -119,6 +122,12 @@ def understand(delivery: Delivery, source: SourceTable, scene: Scene) -> Arrival
     except RecursionError:
         reason = "nested too deeply"
     return Arrival(delivery, DeliveryState.FAILED, f"{source.provider.title} delivery: {reason}"[:500], scene=scene)
+
+
+def unfit(arrival: Arrival, error: Exception) -> Arrival:
+    """An arrival the store cannot hold as it was understood: its bytes alone, for replay after the fix."""
+    reason = f"it was read, and what it says cannot be kept: {type(error).__name__}"
+    return Arrival(arrival.delivery, DeliveryState.FAILED, reason, reply=arrival.reply, scene=arrival.scene)
 
 
 def _told(delivery: Delivery, meaning: Sequence[Evidence | Customer], source: SourceTable, scene: Scene) -> Arrival:
@@ -250,6 +259,11 @@ def delivery_of(row: Row) -> Delivery:
     )
 
 
+def clean(value: str) -> str:
+    """A stranger's words, fit for a terminal and a store."""
+    return "".join(c if c.isprintable() else "�" for c in value[:500])
+
+
 #: Shown as they are in rejections: they tell what was sent, and none of them can carry a secret.
 SHOWN = {"content-type", "content-length", "user-agent", "accept", "host", "date", "transfer-encoding"}
 
@@ -276,7 +290,7 @@ def diagnosis(inbound: Inbound, source: SourceTable, scene: Scene) -> str:
             scheme.verify(request, secrets, scene.now)
         except Stale:
             return True
-        except Rejected:
+        except (Rejected, ValueError):  # another source's key need not be one of this scheme at all
             return False
         return True
 

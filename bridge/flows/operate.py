@@ -244,7 +244,7 @@ async def reconsider(
         if was.state is EvidenceState.UNJUDGED:
             reason = "; ".join(said for said in reason.split("; ") if not said.startswith(f"{rule.ledger}: "))
         still = was.state is not EvidenceState.CONSIDERED and reason and not one.forwards
-        if still and one.evidence.state is EvidenceState.CONSIDERED:
+        if still and one.state is EvidenceState.CONSIDERED:
             kept.append({"id": was.id, "state": was.state.value, "reason": reason, "owner": None})
     if kept:
         await evidence.judge(tx, kept, now=scene.at)

@@ -128,8 +128,10 @@ def plausible(evidence: Evidence) -> str:
             return f"{name} has {len(value)} characters; 512 are the most"
     if not evidence.key:
         return "it has no key"
+    who = evidence.customer
+    named = (who.id, who.email, who.phone) if who else ()
     try:
-        whole = text([evidence.key, evidence.account, evidence.subject, evidence.part, dict(evidence.facts)])
+        whole = text([evidence.key, evidence.account, evidence.subject, evidence.part, dict(evidence.facts), *named])
     except (TypeError, ValueError, RecursionError) as error:
         return f"its facts cannot be kept: {error}"
     return poison(whole)

@@ -185,6 +185,9 @@ class Shape:
                     given.append(value)
                 else:
                     pairs.setdefault(name, value)
+            for name in names(self.signed):
+                if name not in PARTS and self._is_pair(name) and not pairs.get(name):
+                    raise BadSignature(f"{self.header} has no {name}= in it")
         else:
             given = text.split(self.separator) if self.separator else [text]
         ours = [one.strip().removeprefix(self.prefix) for one in given if one.strip().startswith(self.prefix)]

@@ -1,9 +1,9 @@
 """The database behind `transact(work)`: one writer, one fsync for everything that waits, no half-done transaction.
 
 A transaction is a function `work(tx)` that awaits nothing but its own statements. That rule is what makes
-the same text fast on SQLite, where the whole function runs on the connection's own thread in one hop,
-and retryable on an engine whose transactions can collide. It also means that a cancelled request never
-leaves a transaction open: the thread finishes it either way.
+the same text fast on SQLite, where such a function runs without ever being suspended, and retryable on
+an engine whose transactions can collide. It also means that a cancelled request never leaves a
+transaction open: it is finished either way.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sqlite3
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import lru_cache
@@ -107,37 +108,102 @@ def drive(work: Coroutine[Any, Any, T]) -> T:
 
 
 class Threaded(aiosqlite.Connection):
-    """An aiosqlite connection that runs a whole function on its thread: one hop instead of one for each statement."""
+    """
+    An aiosqlite connection for whole transactions, one at a time.
+
+    `transact` runs one on the connection's own thread: for work that takes long or reads much. `quick` runs the
+    statements where the caller is and only the COMMIT, which waits for the disk, on the thread: for a handful
+    of statements that is faster, because a thread that shares the interpreter with a busy event loop
+    spends most of its time winning it back, once for each statement.
+    """
+
+    #: How long a transaction waits for another process that is writing.
+    PATIENCE = 10.0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._turn = asyncio.Lock()
 
     async def transact(self, work: Work[T], begin: str) -> T:
-        return await self._execute(self._transact, work, begin)  # type: ignore[no-untyped-call, no-any-return]
+        async with self._turn:
+            await self._begin(begin)
+            return await _whole(self._execute(self._finish, work))  # type: ignore[no-untyped-call]
 
-    def _transact(self, work: Work[T], begin: str) -> T:
-        connection = self._conn
-        connection.execute(begin)
+    async def quick(self, work: Work[T]) -> T:
+        async with self._turn:
+            await self._begin("BEGIN IMMEDIATE")
+            connection = self._conn
+            try:
+                result: T = drive(work(SqliteTx(connection)))  # type: ignore[arg-type]
+            except BaseException:
+                self._undo()
+                raise
+            await _whole(self._execute(self._commit))  # type: ignore[no-untyped-call]
+            return result
+
+    async def version(self) -> int:
+        """A number that changes when another connection has written."""
+        async with self._turn:
+            return int(self._conn.execute("PRAGMA data_version").fetchone()[0])
+
+    async def _begin(self, begin: str) -> None:
+        """Begin, waiting for whoever is writing without holding anybody up."""
+        deadline = time.monotonic() + self.PATIENCE
+        while True:
+            try:
+                self._conn.execute(begin)
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(0.002)
+
+    def _finish(self, work: Work[T]) -> T:
         try:
-            result: T = drive(work(SqliteTx(connection)))  # type: ignore[arg-type]
-            connection.execute("COMMIT")
+            result: T = drive(work(SqliteTx(self._conn)))  # type: ignore[arg-type]
         except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            self._undo()
             raise
+        self._commit()
         return result
+
+    def _commit(self) -> None:
+        try:
+            self._conn.execute("COMMIT")
+        except BaseException:
+            self._undo()
+            raise
+
+    def _undo(self) -> None:
+        if self._conn.in_transaction:  # a full disk has rolled back by itself
+            self._conn.execute("ROLLBACK")
+
+
+async def _whole(work: Awaitable[T]) -> T:
+    """Wait for what runs on the thread even when we are cancelled: it is not, and until then the turn is its own."""
+    running = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait({running})
+        raise
 
 
 async def _connect(path: str) -> Threaded:
     def connector() -> sqlite3.Connection:
-        connection = sqlite3.connect(path, isolation_level=None, cached_statements=512)
+        # Two threads use it, never at once: the turn sees to that.
+        connection = sqlite3.connect(path, isolation_level=None, cached_statements=512, check_same_thread=False)
         connection.row_factory = sqlite3.Row
         # FULL, because we acknowledge what we have committed. 4000 pages: a checkpoint syncs the file twice.
         for pragma in (
-            "busy_timeout=10000",
+            "busy_timeout=2000",  # while the file is opened
             "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
             "wal_autocheckpoint=4000",
             "cache_size=-32768",
             "temp_store=MEMORY",
+            "busy_timeout=0",  # from here on `_begin` waits
         ):
             connection.execute(f"PRAGMA {pragma}")
         return connection
@@ -153,7 +219,7 @@ class Sqlite:
     engine = "sqlite"
 
     #: What one transaction takes at most, and what may wait for one. Beyond it: `Busy`.
-    LARGEST_GROUP = 256
+    LARGEST_GROUP = 128
     LONGEST_QUEUE = 4096
 
     def __init__(self, writer: Threaded, reader: Threaded, path: str) -> None:
@@ -161,7 +227,6 @@ class Sqlite:
         self._writer, self._reader = writer, reader
         self._waiting: deque[tuple[Group, Any, asyncio.Future[Any]]] = deque()
         self._committing: asyncio.Task[None] | None = None
-        self._failed_at = 0.0
 
     @classmethod
     async def open(cls, path: str | Path) -> Sqlite:
@@ -175,6 +240,9 @@ class Sqlite:
     async def transact(self, work: Work[T]) -> T:
         """Run `work(tx)` in a transaction of its own and commit it. Nothing of it remains if it raises."""
         return await self._guard(self._writer.transact(work, "BEGIN IMMEDIATE"))
+
+    async def _quick(self, work: Work[T]) -> T:
+        return await self._guard(self._writer.quick(work))
 
     async def read(self, work: Work[T]) -> T:
         """Run `work(tx)` over one snapshot, beside whatever is being written."""
@@ -207,7 +275,7 @@ class Sqlite:
                 size = min(len(self._waiting), self.LARGEST_GROUP)
                 batch = [self._waiting.popleft() for _ in range(size)]
                 try:
-                    results = await self.transact(lambda tx, batch=batch: _grouped(tx, batch))  # type: ignore[misc]
+                    results = await self._quick(lambda tx, batch=batch: _grouped(tx, batch))  # type: ignore[misc]
                 except Exception as error:
                     await self._one_by_one(batch, error)
                 else:
@@ -226,7 +294,7 @@ class Sqlite:
                 future.set_exception(error)
                 continue
             try:
-                [result] = await self.transact(lambda tx, member=member: _grouped(tx, [member]))  # type: ignore[misc]
+                [result] = await self._quick(lambda tx, member=member: _grouped(tx, [member]))  # type: ignore[misc]
             except Exception as alone:
                 future.set_exception(alone)
             else:
@@ -234,8 +302,7 @@ class Sqlite:
 
     async def changes(self) -> int:
         """A number that changes when another process has written: `PRAGMA data_version`."""
-        rows = await self._writer.execute_fetchall("PRAGMA data_version")
-        return int(next(iter(rows))[0])
+        return await self._writer.version()
 
     async def _guard(self, work: Awaitable[T]) -> T:
         try:

@@ -25,6 +25,8 @@ OWE = """
 
 async def owe(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> set[str]:
     """Record what is owed, unless it is owed already: by the fact, the person or the account. The ids of the new."""
+    if not rows:
+        return set()
     if await tx.many(OWE, rows) == len(rows):
         return {str(row["id"]) for row in rows}
     return await existing(tx, ids=(str(row["id"]) for row in rows))

@@ -28,7 +28,7 @@ _TIMES = {"since": "at >= :since", "until": "at < :until"}
 
 
 def _since(made: str) -> str:
-    """Of the large tables: ids sort by when a row was made, and few rows change later; those have an index of theirs."""
+    """Of the large tables: ids sort by when a row was made, and the few that change later have an index of theirs."""
     return f"at >= :since AND (id >= :since_id OR (at <> {made} AND at >= :since))"
 
 

@@ -25,9 +25,11 @@ def headers_of(scope: Scope) -> tuple[dict[str, str], frozenset[str]]:
 async def body_of(headers: Mapping[str, str], receive: Any, most: int) -> bytes:
     """The raw bytes. More than `most`: `TooLarge`, without reading on."""
     declared = headers.get("content-length", "")
-    if declared.isdigit() and int(declared[:12]) > most:
+    if declared.isascii() and declared.isdigit() and int(declared[:12]) > most:
         raise TooLarge(f"the body has {declared[:12]} bytes; {most} are read here")
     message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ConnectionError("the sender hung up")
     body: bytes = message.get("body", b"")
     if not message.get("more_body"):
         if len(body) > most:

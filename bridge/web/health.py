@@ -12,9 +12,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from bridge.app import VERSION, Bridge
+from bridge.flows import report
 from bridge.kit.errors import StoreError
-from bridge.store import Row, Tx, lists, numbers, targets
-from bridge.store.rows import ms
 
 
 async def healthz(request: Request) -> Response:
@@ -28,52 +27,29 @@ async def readyz(request: Request) -> Response:
     lines: list[str] = []
     ready = True
 
-    async def look(tx: Tx) -> dict[str, Row]:
-        return await targets.all(tx)
-
     try:
         async with asyncio.timeout(2):
-            await bridge.db.transact(_nothing)
-            standing = await bridge.db.read(look)
+            await bridge.db.transact(report.alive)
+            standing = await bridge.db.read(report.standing)
         lines.append("store: ok")
     except (StoreError, TimeoutError) as error:
         said = error.message if isinstance(error, StoreError) else "no answer within 2 s"
         lines.append(f"store: failing ({said})")
         ready, standing = False, {}
-    for name in bridge.config.targets:
-        row = standing.get(name)
-        if row is not None and row["paused_at"] is not None:
-            lines.append(f"target {name}: paused")
-        elif row is not None and row["breaker"] != "closed":
-            lines.append(f"target {name}: not answering, tried again by itself")
-        else:
-            lines.append(f"target {name}: ok")
+    words = {"ok": "ok", "paused": "paused", "failing": "not answering, tried again by itself"}
+    lines += [f"target {name}: {words[standing.get(name, 'ok')]}" for name in bridge.config.targets]
     lines.append(f"queue: {bridge.db.queued} waiting to be written")
     return PlainTextResponse("\n".join(lines) + "\n", status_code=200 if ready else 503)
-
-
-async def _nothing(tx: Tx) -> None:
-    await tx.rows("SELECT 1 AS one")
 
 
 async def metrics(request: Request) -> Response:
     """Prometheus' text format. Names and counts only: no ids, no customers."""
     bridge: Bridge = request.app.state.bridge
-    snapshot = await bridge.db.read(lambda tx: _snapshot(tx, bridge))
+    now, names = bridge.scene().at, list(bridge.config.targets)
+    snapshot = await bridge.db.read(lambda tx: report.snapshot(tx, names, now=now))
     registry = CollectorRegistry()
     registry.register(_Collector(bridge, snapshot))
     return Response(generate_latest(registry), media_type="text/plain; version=0.0.4; charset=utf-8")
-
-
-async def _snapshot(tx: Tx, bridge: Bridge) -> dict[str, Any]:
-    now = ms(bridge.clock())
-    return {
-        "now": now,
-        "targets": await targets.all(tx),
-        "undelivered": {name: await lists.undelivered(tx, target=name, now=now) for name in bridge.config.targets},
-        "rejected": await numbers.named(tx, name="rejected"),
-        "heard": await numbers.named(tx, name="heard"),
-    }
 
 
 class _Collector:

@@ -26,8 +26,9 @@ class Hall:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
             path: str = scope["path"]
-            if path.startswith("/webhooks/") and "/" not in (name := path[10:]) and name:
-                await self.webhooks(scope, receive, send, name)
+            if path.startswith("/webhooks/"):
+                # Whatever follows: an address that was pasted wrong stands among the rejections, too.
+                await self.webhooks(scope, receive, send, path[10:])
                 return
         await self.app(scope, receive, send)
 

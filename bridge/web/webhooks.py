@@ -11,7 +11,7 @@ import structlog
 
 from bridge.app import Bridge
 from bridge.config import SourceTable
-from bridge.flows.ingest import admit, diagnosis, understand
+from bridge.flows.ingest import admit, diagnosis, understand, unfit
 from bridge.flows.refuse import refused
 from bridge.kit import (
     BadSignature,
@@ -88,7 +88,14 @@ class Webhooks:
         except ConnectionError:
             return
         try:
-            found = await self.bridge.take_in(arrival)
+            try:
+                found = await self.bridge.take_in(arrival)
+            except StoreError:
+                raise
+            except Exception as error:
+                # It fails by itself and not for the store's sake: what it says is kept, and nothing follows from it.
+                log.error("a delivery could not be kept as it was read", source=name, error=type(error).__name__)
+                found = await self.bridge.take_in(unfit(arrival, error))
         except StoreError as error:
             log.error("a delivery could not be stored", source=name, error=error.message)
             await answer(send, 503, {"status": "not stored", "reason": "try_again"}, [(b"retry-after", b"5")])

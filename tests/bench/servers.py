@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -93,15 +94,37 @@ def process(
         started.wait(40)
 
 
+SHIM = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <unistd.h>
+static void wait_(void) { const char *us = getenv("BENCH_FSYNC_US"); if (us) usleep(atoi(us)); }
+int fsync(int fd) { int (*real)(int) = dlsym(RTLD_NEXT, "fsync"); wait_(); return real(fd); }
+int fdatasync(int fd) { int (*real)(int) = dlsym(RTLD_NEXT, "fdatasync"); wait_(); return real(fd); }
+"""
+
+
+def slow_fsync(folder: Path, *, milliseconds: int) -> Path | None:
+    """A library that makes every fsync of a process slower by that much; None where no C compiler is."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        return None
+    source, made = folder / "slow.c", folder / "slow.so"
+    source.write_text(SHIM)
+    subprocess.run([compiler, "-shared", "-fPIC", "-O2", "-o", made, source, "-ldl"], check=True)
+    return made
+
+
 def plain(app: str, port: int) -> list[str]:
     """A bare ASGI app under the same server as `serve` uses."""
     return [sys.executable, "-c", f"from tests.bench.servers import run; run({app!r}, {port})"]
 
 
 def run(app: str, port: int) -> None:
-    from bridge.cli.serve import listen, server
-
     import uvloop
+
+    from bridge.cli.serve import listen, server
 
     taken = listen("127.0.0.1", port)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -1,4 +1,4 @@
-"""Single flight ends with certainty, not with the answer: lanes, leases, doubt, the breaker and what operators may do."""
+"""Single flight ends with certainty, not with the answer: lanes, leases, doubt, the breaker, what operators may do."""
 
 from __future__ import annotations
 

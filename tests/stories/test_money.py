@@ -1,4 +1,4 @@
-"""What makes one fact pay exactly once: what is owed, and what is taken back. Numbers are those of the design's paragraphs."""
+"""What makes one fact pay exactly once: what is owed, and what is taken back."""
 
 from __future__ import annotations
 
@@ -234,7 +234,7 @@ async def test_4_a_cancelled_order_pays_nothing_whichever_came_first(build_house
 
 @pytest.mark.parametrize("moment", ["before the payment", "before wait ends", "twice", "as wait ends"])
 async def test_4_a_refund_around_wait_ends_in_the_same_result(build_house: Builder, moment: str) -> None:
-    """An order of 60 with 20 refunded has 40 left, and the rule wants 50: whenever the refund comes, nothing is paid."""
+    """Of 60 with 20 refunded 40 are left, and the rule wants 50: whenever the refund comes, nothing is paid."""
     async with build_house(WAIT_RULE) as house:
         body = house.order_body()
         if moment == "before the payment":
@@ -314,7 +314,9 @@ async def test_5_replaying_a_delivery_a_hundred_times_owes_nothing_new(house: Ho
     [delivery] = await house.rows("deliveries")
     for _ in range(100):
         scene = house.bridge.scene("operator:test")
-        await house.bridge.db.transact(lambda tx: operate.replay_delivery(tx, delivery["id"], scene, "again"))
+        await house.bridge.db.transact(
+            lambda tx, scene=scene: operate.replay_delivery(tx, delivery["id"], scene, "again")
+        )
     await house.work()
     assert len(house.vendor.calls("POST", "hook.test")) == 1
 
@@ -328,7 +330,7 @@ async def test_5_a_new_rule_over_old_evidence_owes_once(build_house: Builder) ->
         rule = house.bridge.config.rule("order")
         for _ in range(2):
             scene = house.bridge.scene("operator:test")
-            await house.bridge.db.transact(lambda tx: operate.reconsider(tx, rows, scene, rule=rule))
+            await house.bridge.db.transact(lambda tx, scene=scene: operate.reconsider(tx, rows, scene, rule=rule))
         assert len(await house.forwards()) == 1
 
 
