@@ -25,10 +25,10 @@ from bridge.flows.forward import Leased, Settled, Teller
 from bridge.flows.ingest import Arrival, Remembered, remember
 from bridge.flows.scene import Scene
 from bridge.flows.watch import Chores, Ledger
-from bridge.kit import ConfigError, ForwardState, Source, Target
+from bridge.kit import BridgeError, ConfigError, ForwardState, Source, Target
 from bridge.store import Store, Tx, forwards
 from bridge.store.rows import ms
-from bridge.talk import Talker, client
+from bridge.talk import Talker, Transport
 from bridge.worker import Worker
 
 log = structlog.get_logger("app")
@@ -139,6 +139,9 @@ class Bridge:
             for fault in error.faults:
                 log.error("bridge.toml was refused; the old one stays in force", fault=fault)
             return list(error.faults)
+        except BridgeError as error:  # the ledger could not be asked
+            log.error("bridge.toml was refused; the old one stays in force", fault=error.message)
+            return [error.message]
         self.config = config
         log.info("bridge.toml was read again", rules=len(config.rules))
         self.worker.wake()
@@ -171,14 +174,14 @@ async def open_database(env: Env) -> Store:
 
 @asynccontextmanager
 async def open_bridge(
-    env: Env, config: Config | None = None, *, clock: Clock = clock, http: httpx2.AsyncClient | None = None
+    env: Env, config: Config | None = None, *, clock: Clock = clock, http: httpx2.AsyncBaseTransport | None = None
 ) -> AsyncIterator[Bridge]:
     """A bridge with its store open and its worker ready, not running. Wrong configuration: `ConfigError`."""
     config = config or read_config(env)
     db = await open_database(env)
     ids, ledger = Ids(), Ledger()
     found: list[Bridge] = []
-    http = http or client(lambda: found[0].config.allow_private_networks)
+    http = http or Transport(lambda: found[0].config.allow_private_networks)
     try:
         await check_ledger(db, config)
         talker = Talker(http, clock, f"LoyaltyBridge/{VERSION}")

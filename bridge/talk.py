@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 #: What is read of an answer. No loyalty API says anything useful after this.
 LARGEST_ANSWER = 1024 * 1024
+#: Seconds for each step; the whole conversation has a deadline besides.
+TIMEOUTS = {"timeout": {"connect": 5.0, "pool": 5.0, "write": 10.0, "read": 30.0}}
 
 
 class Failed(Unavailable):
@@ -90,45 +92,60 @@ def reachable(address: str) -> bool:
 
 
 class Transport(httpx2.AsyncBaseTransport):
-    """httpx2's connection pool over the guarded backend: it has no public way to hand one in."""
+    """
+    Connections over the guarded backend, each in a pool of its own.
 
-    def __init__(self, allow_private: Callable[[], bool], connections: int = 128) -> None:
-        self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=httpx2.create_ssl_context(),
-            max_connections=connections,
-            max_keepalive_connections=connections,
-            keepalive_expiry=30,
-            network_backend=Guarded(allow_private),
-        )
+    httpx2 has no public way to hand in a backend; and a pool of many polls the socket of every idle
+    connection for each request, which at 32 in flight costs as much as the requests themselves.
+    """
+
+    def __init__(self, allow_private: Callable[[], bool]) -> None:
+        self._backend = Guarded(allow_private)
+        self._context = httpx2.create_ssl_context()
+        self._idle: dict[tuple[bytes, bytes, int | None], list[httpcore2.AsyncConnectionPool]] = {}
+        self._pools: set[httpcore2.AsyncConnectionPool] = set()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        url = request.url
+        idle = self._idle.setdefault((url.raw_scheme, url.raw_host, url.port), [])
+        pool = idle.pop() if idle else self._pool()
         wire = httpcore2.Request(
             method=request.method,
-            url=httpcore2.URL(
-                scheme=request.url.raw_scheme,
-                host=request.url.raw_host,
-                port=request.url.port,
-                target=request.url.raw_path,
-            ),
+            url=httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
             headers=request.headers.raw,
             content=request.stream,
             extensions=request.extensions,
         )
-        answer = await self._pool.handle_async_request(wire)
+        try:
+            answer = await pool.handle_async_request(wire)
+        except BaseException:
+            self._pools.discard(pool)
+            await asyncio.shield(pool.aclose())
+            raise
         return httpx2.Response(
             status_code=answer.status,
             headers=answer.headers,
-            stream=_Stream(answer.stream),
+            stream=_Stream(answer.stream, lambda: idle.append(pool)),
             extensions=answer.extensions,
         )
 
+    def _pool(self) -> httpcore2.AsyncConnectionPool:
+        made = httpcore2.AsyncConnectionPool(
+            ssl_context=self._context, max_connections=1, keepalive_expiry=30, network_backend=self._backend
+        )
+        self._pools.add(made)
+        return made
+
     async def aclose(self) -> None:
-        await self._pool.aclose()
+        for pool in self._pools:
+            await pool.aclose()
 
 
 class _Stream(httpx2.AsyncByteStream):
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
+    """An answer's body; its connection is free for the next request once it is closed."""
+
+    def __init__(self, stream: Any, free: Callable[[], None]) -> None:
+        self._stream, self._free = stream, free
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for part in self._stream:
@@ -136,6 +153,8 @@ class _Stream(httpx2.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._stream.aclose()
+        free, self._free = self._free, lambda: None
+        free()
 
 
 #: Raised before a single byte of the request has left: nothing happened.
@@ -163,10 +182,15 @@ Sign = Callable[[bytes], Mapping[str, str]]
 
 
 class Talker:
-    """Talks to third parties on the providers' behalf."""
+    """
+    Talks to third parties on the providers' behalf.
 
-    def __init__(self, client: httpx2.AsyncClient, clock: Callable[[], datetime], agent: str) -> None:
-        self._client, self._clock, self._agent = client, clock, agent
+    It hands requests straight to the transport: no redirects are followed (they would carry secret headers
+    elsewhere), no cookies kept, nothing read from the environment, and so nothing of a client is needed.
+    """
+
+    def __init__(self, transport: httpx2.AsyncBaseTransport, clock: Callable[[], datetime], agent: str) -> None:
+        self._transport, self._clock, self._agent = transport, clock, agent
 
     async def hold(
         self, talk: Talk[T], *, within: timedelta, sign: Sign | None = None, heard: list[Response] | None = None
@@ -177,44 +201,50 @@ class Talker:
         `heard` collects the answers. Could not be held: `Failed`, whose `sent` is true if a request
         that changes something may have arrived without an answer.
         """
-        risked = False
+        earlier = now = False  # whether something was risked: by what came before, and with what is asked now
         try:
             async with asyncio.timeout(within.total_seconds()):
                 try:
                     request = next(talk)
                     while True:
-                        risked = risked or not request.harmless  # what was answered once stays done
-                        response = await self._ask(request, sign, risked)
+                        now = earlier or not request.harmless
+                        response = await self._ask(request, sign, earlier, now)
+                        earlier = now  # what was answered once stays done
                         if heard is not None:
                             heard.append(response)
                         request = talk.send(response)
                 except StopIteration as stop:
                     return stop.value  # type: ignore[no-any-return]
         except TimeoutError:
-            raise Failed(f"no answer within {within.total_seconds():g} s", sent=risked) from None
+            raise Failed(f"no answer within {within.total_seconds():g} s", sent=now) from None
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             # A provider that stumbles over an answer knows no less than one that got none.
-            raise Failed(f"the answer could not be read: {type(error).__name__}: {error}", sent=risked) from None
+            raise Failed(f"the answer could not be read: {type(error).__name__}: {error}", sent=now) from None
         finally:
             talk.close()
 
-    async def _ask(self, request: Request, sign: Sign | None, risked: bool) -> Response:
+    async def _ask(self, request: Request, sign: Sign | None, earlier: bool, now: bool) -> Response:
         body, media_type = request.body()
-        headers = {"user-agent": self._agent, "accept": "application/json"}
+        headers = {"user-agent": self._agent, "accept": "application/json", "accept-encoding": "identity"}
         if media_type:
             headers["content-type"] = media_type
         headers.update({name.lower(): value for name, value in request.headers.items()})
         if sign is not None:
             headers.update(sign(body))
-        before = risked and request.harmless
+        parts, size = [], 0
         try:
-            sending = self._client.build_request(
-                request.method, request.url, params=dict(request.params) or None, content=body or None, headers=headers
+            answer = await self._transport.handle_async_request(
+                httpx2.Request(
+                    request.method,
+                    request.url,
+                    params=dict(request.params) or None,
+                    content=body or None,
+                    headers=headers,
+                    extensions=TIMEOUTS,
+                )
             )
-            answer = await self._client.send(sending, stream=True)
             try:
-                parts, size = [], 0
-                async for part in answer.aiter_bytes():
+                async for part in answer.stream:  # type: ignore[union-attr]
                     parts.append(part)
                     size += len(part)
                     if size > LARGEST_ANSWER:
@@ -222,16 +252,15 @@ class Talker:
             finally:
                 await answer.aclose()
         except NEVER_RIGHT as error:
-            raise Failed(f"{request.method} {_place(request.url)}: {error}", sent=before, ours=not before) from None
+            said = f"{request.method} {_place(request.url)}: {error}"
+            raise Failed(said, sent=earlier, ours=not earlier) from None
         except NEVER_SENT as error:
-            private = isinstance(error, Forbidden)
-            raise Failed(
-                f"{_place(request.url)} cannot be reached: {error}", sent=before, ours=private and not before
-            ) from None
+            said = f"{_place(request.url)} cannot be reached: {error}"
+            raise Failed(said, sent=earlier, ours=isinstance(error, Forbidden) and not earlier) from None
         except (httpcore2.TimeoutException, httpx2.TimeoutException):
-            raise Failed(f"{_place(request.url)} did not answer in time", sent=risked) from None
+            raise Failed(f"{_place(request.url)} did not answer in time", sent=now) from None
         except (httpcore2.NetworkError, httpcore2.ProtocolError, httpx2.HTTPError) as error:
-            raise Failed(f"{_place(request.url)} broke off: {error}", sent=risked) from None
+            raise Failed(f"{_place(request.url)} broke off: {error}", sent=now) from None
         return Response(
             status=answer.status_code,
             body=b"".join(parts)[:LARGEST_ANSWER],
@@ -244,13 +273,3 @@ def _place(url: str) -> str:
     """An address as it may be written down: without what follows the host, which can carry tokens."""
     parts = httpx2.URL(url)
     return f"{parts.scheme}://{parts.host}" + (f":{parts.port}" if parts.port else "")
-
-
-def client(allow_private: Callable[[], bool], *, connections: int = 128) -> httpx2.AsyncClient:
-    """The one HTTP client: guarded, no redirects (they would carry secret headers elsewhere), no environment."""
-    return httpx2.AsyncClient(
-        transport=Transport(allow_private, connections),
-        timeout=httpx2.Timeout(30, connect=5, pool=5, write=10),
-        follow_redirects=False,
-        trust_env=False,
-    )

@@ -306,7 +306,7 @@ class Builder:
             variables={**SECRETS, **(variables or {})},
         )
         async with AsyncExitStack() as stack:
-            http = httpx2.AsyncClient(transport=httpx2.MockTransport(self.vendor.handle))
+            http = httpx2.MockTransport(self.vendor.handle)
             bridge = await stack.enter_async_context(open_bridge(env, read_config(env), clock=self.clock, http=http))
             client = await stack.enter_async_context(
                 httpx2.AsyncClient(

@@ -65,11 +65,11 @@ def _live(door: Door, config: Config) -> dict[str, list[str]]:
     """What each loyalty API says when it is asked something harmless: faults by target."""
     from bridge.app import VERSION, clock
     from bridge.kit.errors import Unavailable
-    from bridge.talk import Talker, client
+    from bridge.talk import Talker, Transport
 
     async def ask() -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
-        async with client(lambda: config.allow_private_networks) as http:
+        async with Transport(lambda: config.allow_private_networks) as http:
             talker = Talker(http, clock, f"LoyaltyBridge/{VERSION}")
             for name, table in config.targets.items():
                 if table.provider.probe is None:

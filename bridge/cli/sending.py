@@ -141,13 +141,13 @@ def _made(source: SourceTable, sample: Sample, values: Mapping[str, Any], now: d
 
 def _posted(door: Door, address: str, inbound: Inbound) -> Response:
     from bridge.app import VERSION, clock
-    from bridge.talk import Talker, client
+    from bridge.talk import Talker, Transport
 
     def post() -> Talk[Response]:
         return (yield Request("POST", address, headers=inbound.headers, content=inbound.body))
 
     async def ask() -> Response:
-        async with client(lambda: True) as http:
+        async with Transport(lambda: True) as http:
             from datetime import timedelta
 
             return await Talker(http, clock, f"LoyaltyBridge/{VERSION}").hold(post(), within=timedelta(seconds=30))

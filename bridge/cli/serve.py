@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from bridge.app import Bridge, open_bridge, working
 from bridge.config import Config
 from bridge.env import Env
 from bridge.web import build
+from bridge.web.wire import Wire
 
 log = structlog.get_logger("serve")
 
@@ -48,7 +50,7 @@ def server(app: object) -> Server:
     return Server(
         uvicorn.Config(
             app,  # type: ignore[arg-type]
-            http="httptools",
+            http=Wire,
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -75,6 +77,9 @@ async def serve(
     started: Callable[[Bridge], None] | None = None,
 ) -> None:
     """Run the web door, the worker or both, until SIGTERM or SIGINT; SIGHUP reads bridge.toml again."""
+    # What is here now stays; of what comes, little outlives its request. The default looks far too often.
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 50)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     reloads: set[asyncio.Task[list[str]]] = set()

@@ -32,6 +32,8 @@ class Document:
             line = f":{found[1]}" if found else ""
             said = re.sub(r"\s*\(at .*\)$", "", str(error))
             raise ConfigError([f"{path}{line}: this is not TOML: {said}"]) from None
+        except RecursionError:
+            raise ConfigError([f"{path}: this is not TOML: it is nested too deeply"]) from None
         self.lines = _lines(text)
 
     @classmethod

@@ -185,6 +185,7 @@ class Leased:
     table: TargetTable
     lease_until: datetime
     open: Row | None = None  # the open attempt, where the lease found one
+    begun_at: datetime | None = None  # when the lease committed that it leaves, where nothing stands between
     first_unclear: Row | None = None
 
 
@@ -220,6 +221,11 @@ async def take(tx: Tx, table: TargetTable, scene: Scene, limit: int) -> list[Lea
     room = limit - len(reopened)
     fresh = await forwards.lease(tx, target=name, now=at, until=end, limit=room) if room else []
     found_open = {row["id"] for row in reopened}
+    begun: set[str] = set()
+    if table.provider.repeat_safe_for and table.provider.baseline is None:
+        # Nothing is read first, and a repeat is harmless: the lease can say at once that it leaves.
+        ready = [_ready(row, row["open"], "", scene.now, table) for row in fresh if not row["judge"]]
+        begun = await forwards.begin(tx, ready) if ready else set()
     again = [row["id"] for row in (*reopened, *fresh) if row["attempts"] > 1 or row["id"] in found_open]
     tried: dict[str, list[Row]] = {}
     if again:
@@ -238,10 +244,23 @@ async def take(tx: Tx, table: TargetTable, scene: Scene, limit: int) -> list[Lea
                 table=table,
                 lease_until=until,
                 open=current,
+                begun_at=scene.now if row["id"] in begun else None,
                 first_unclear=unclear[0] if unclear else None,
             )
         )
     return leased
+
+
+def _ready(row: Row, number: int, baseline: str, now: datetime, table: TargetTable) -> dict[str, Any]:
+    """What `begin` is told of a call that is about to leave."""
+    return {
+        "id": row["id"],
+        "lease": row["lease"],
+        "number": number,
+        "baseline": baseline,
+        "now": ms(now),
+        "latest": ms(now + table.timeout + timedelta(seconds=2)),
+    }
 
 
 class Teller:
@@ -324,16 +343,8 @@ class Teller:
             except Unavailable as failure:
                 outcome = Outcome(Verdict.LATER, failure.message)
                 return self._unsent(leased, outcome, number, _at(scene, clock()), heard)
-        now = clock()
-        ready = {
-            "id": forward.id,
-            "lease": leased.row["lease"],
-            "number": number,
-            "baseline": baseline,
-            "now": ms(now),
-            "latest": ms(now + table.timeout + timedelta(seconds=2)),
-        }
-        if not await self.db.join(begin, ready):
+        now = leased.begun_at or clock()
+        if leased.begun_at is None and not await self.db.join(begin, _ready(leased.row, number, baseline, now, table)):
             outcome = Outcome(Verdict.LATER, "it was held, withdrawn or taken by another worker before it left")
             step = Step(ForwardState.PENDING, leased.row["reason"], now, resolution="did not happen")
             return Settled(leased, step, outcome, number, _at(scene, clock()), unsent=True)

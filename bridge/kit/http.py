@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeAlias, TypeVar
 
+import orjson
+
 from .errors import Unavailable
 from .types import NOTHING, Json
 
@@ -41,13 +43,19 @@ class Request:
     def body(self) -> tuple[bytes, str]:
         """The exact bytes to send and their media type; both empty where there is no body."""
         if self.json is not None:
-            text = _json.dumps(self.json, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-            return text.encode(), "application/json"
+            return _bytes(self.json), "application/json"
         if self.form is not None:
             from urllib.parse import urlencode
 
             return urlencode(self.form).encode(), "application/x-www-form-urlencoded"
         return self.content or b"", ""
+
+
+def _bytes(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except TypeError:  # whole numbers beyond 64 bits
+        return _json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 
 @dataclass(frozen=True, slots=True)

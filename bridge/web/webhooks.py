@@ -128,8 +128,6 @@ class Webhooks:
         row = refused(self.bridge.ids("rej"), inbound, source, refusal, hint, public_url=self.bridge.config.public_url)
         self.bridge.ledger.refuse(row)
         extra = [(b"allow", b"POST")] if refusal.status == 405 else []
-        if refusal.status == 413:
-            extra.append((b"connection", b"close"))
         await answer(
             send,
             refusal.status,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import shutil
 import statistics
@@ -17,6 +18,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import structlog
 
 from bridge import env as environment
 from bridge.app import open_bridge
@@ -264,6 +267,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=3.0, help="of load in each round")
     parser.add_argument("--rows", type=int, default=1_000_000, help="stored beforehand, for `million`")
     args = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     for name in args.names or MEASURES:
         if name not in MEASURES:
             print(f"there is no measure {name}; there are {', '.join(MEASURES)}", file=sys.stderr)
