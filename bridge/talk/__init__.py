@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import socket
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import httpcore2
 import httpx2
 
 from bridge.kit import Request, Response, Talk, Unavailable
+
+from .wire import Forbidden, Transport
 
 T = TypeVar("T")
 
@@ -29,132 +29,6 @@ class Failed(Unavailable):
         self.sent = sent
         self.ours = ours
         super().__init__(message)
-
-
-class Forbidden(httpcore2.ConnectError):
-    """The address is one this bridge does not call."""
-
-
-class Guarded(httpcore2.AsyncNetworkBackend):
-    """Looks a name up once, refuses what is private, and connects to the very address it has checked."""
-
-    def __init__(self, allow_private: Callable[[], bool]) -> None:
-        self._inner = httpcore2.AnyIOBackend()
-        self._allow_private = allow_private
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 (the interface of httpcore2)
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore2.AsyncNetworkStream:
-        if self._allow_private():
-            return await self._inner.connect_tcp(host, port, timeout, local_address, socket_options)
-        try:
-            async with asyncio.timeout(timeout):
-                found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except TimeoutError as error:
-            raise httpcore2.ConnectTimeout(f"{host} could not be looked up in time") from error
-        except OSError as error:
-            raise httpcore2.ConnectError(f"{host} could not be looked up: {error}") from error
-        public = [info[4][0] for info in found if reachable(str(info[4][0]))]
-        if not public:
-            raise Forbidden(
-                f"{host} is a private address; allow_private_networks = true allows it, for tests and in-house APIs"
-            )
-        failure: Exception | None = None
-        for address in public[:4]:
-            try:
-                return await self._inner.connect_tcp(str(address), port, timeout, local_address, socket_options)
-            except httpcore2.ConnectError as error:
-                failure = error
-        raise failure or httpcore2.ConnectError(f"{host} has no address")
-
-    async def connect_unix_socket(self, *args: Any, **kwargs: Any) -> httpcore2.AsyncNetworkStream:
-        raise Forbidden("this bridge calls no local sockets")
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
-
-def reachable(address: str) -> bool:
-    """Whether this is an address of the public network; an IPv4 address inside an IPv6 one counts as itself."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-        if inner is not None:
-            ip = inner
-        elif ip in ipaddress.ip_network("64:ff9b::/96"):
-            ip = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-    return ip.is_global and not ip.is_multicast
-
-
-class Transport(httpx2.AsyncBaseTransport):
-    """
-    Connections over the guarded backend, each in a pool of its own.
-
-    httpx2 has no public way to hand in a backend; and a pool of many polls the socket of every idle
-    connection for each request, which at 32 in flight costs as much as the requests themselves.
-    """
-
-    def __init__(self, allow_private: Callable[[], bool]) -> None:
-        self._backend = Guarded(allow_private)
-        self._context = httpx2.create_ssl_context()
-        self._idle: dict[tuple[bytes, bytes, int | None], list[httpcore2.AsyncConnectionPool]] = {}
-        self._pools: set[httpcore2.AsyncConnectionPool] = set()
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        url = request.url
-        idle = self._idle.setdefault((url.raw_scheme, url.raw_host, url.port), [])
-        pool = idle.pop() if idle else self._pool()
-        wire = httpcore2.Request(
-            method=request.method,
-            url=httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-            headers=request.headers.raw,
-            content=request.stream,
-            extensions=request.extensions,
-        )
-        try:
-            answer = await pool.handle_async_request(wire)
-        except BaseException:
-            self._pools.discard(pool)
-            await asyncio.shield(pool.aclose())
-            raise
-        return httpx2.Response(
-            status_code=answer.status,
-            headers=answer.headers,
-            stream=_Stream(answer.stream, lambda: idle.append(pool)),
-            extensions=answer.extensions,
-        )
-
-    def _pool(self) -> httpcore2.AsyncConnectionPool:
-        made = httpcore2.AsyncConnectionPool(
-            ssl_context=self._context, max_connections=1, keepalive_expiry=30, network_backend=self._backend
-        )
-        self._pools.add(made)
-        return made
-
-    async def aclose(self) -> None:
-        for pool in self._pools:
-            await pool.aclose()
-
-
-class _Stream(httpx2.AsyncByteStream):
-    """An answer's body; its connection is free for the next request once it is closed."""
-
-    def __init__(self, stream: Any, free: Callable[[], None]) -> None:
-        self._stream, self._free = stream, free
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for part in self._stream:
-            yield part
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-        free, self._free = self._free, lambda: None
-        free()
 
 
 #: Raised before a single byte of the request has left: nothing happened.
@@ -273,3 +147,6 @@ def _place(url: str) -> str:
     """An address as it may be written down: without what follows the host, which can carry tokens."""
     parts = httpx2.URL(url)
     return f"{parts.scheme}://{parts.host}" + (f":{parts.port}" if parts.port else "")
+
+
+__all__ = ["Failed", "Sign", "Talker", "Transport"]
