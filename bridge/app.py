@@ -149,15 +149,18 @@ class Bridge:
 
 
 async def check_ledger(db: Store, config: Config) -> None:
-    """Refuse a configuration that has lost a rule or source that has paid: `ConfigError`."""
+    """Refuse a configuration that has lost a rule, a rule's send or a source that has paid: `ConfigError`."""
 
-    async def known(tx: Tx) -> tuple[list[str], list[str]]:
+    async def known(tx: Tx) -> tuple[list[str], list[str], dict[str, list[str]]]:
         rules = [str(row["rule"]) for row in await forwards.ledger(tx)]
         sources = [str(row["source"]) for row in await forwards.ledger_sources(tx)]
-        return rules, sources
+        sends = {
+            rule.ledger: [str(row["send"]) for row in await forwards.ledger_sends(tx, rule=rule.ledger)]
+            for rule in config.rules
+        }
+        return rules, sources, sends
 
-    rules, sources = await db.read(known)
-    if faults := operate.vanished(config, rules, sources):
+    if faults := operate.vanished(config, *await db.read(known)):
         raise ConfigError(faults)
 
 

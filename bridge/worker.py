@@ -194,8 +194,8 @@ class Worker:
                 self._reload(self.scene().config)
                 try:
                     wait = await self._round()
-                except StoreError as error:
-                    log.error("the store refused", error=error.message)
+                except Exception:  # the loop is the last to stop: without it nothing leaves, and nobody notices
+                    log.exception("a round of the worker")
                     wait = 1.0
                 if not self._stopping:
                     with suppress(TimeoutError):
@@ -225,9 +225,15 @@ class Worker:
                 asked.append((gate, room))
         if asked:
             scene = self.scene()
-            found = await asyncio.gather(*(self.db.join(lease, Ask(gate.table, scene, room)) for gate, room in asked))
+            asking = (self.db.join(lease, Ask(gate.table, scene, room)) for gate, room in asked)
+            found = await asyncio.gather(*asking, return_exceptions=True)
             for (gate, room), got in zip(asked, found, strict=True):
-                self._start(gate, room, got, scene)
+                if isinstance(got, BaseException):  # what the others have leased must not wait for its lease to end
+                    log.error("nothing could be leased", target=gate.table.name, error=f"{type(got).__name__}: {got}")
+                    gate.rate.give_back(room)
+                    gate.due = self.clock() + timedelta(seconds=1)
+                else:
+                    self._start(gate, room, got, scene)
         now = self.clock()
         waits = [self._wait(gate, now) for gate in self.gates.values()]
         return max(0.0, min([5.0, *waits]))
@@ -235,10 +241,11 @@ class Worker:
     def _room(self, gate: Gate, now: datetime) -> int:
         if gate.due is None or gate.due > now or (gate.not_before and gate.not_before > now):
             return 0
-        slots = gate.slots
-        if self.busy is not None and self.busy():
-            slots = max(2, slots // 8)
-        return gate.rate.take(now, max(0, gate.breaker.allows(now, gate.in_flight, slots)))
+        return gate.rate.take(now, max(0, gate.breaker.allows(now, gate.in_flight, self._slots(gate))))
+
+    def _slots(self, gate: Gate) -> int:
+        busy = self.busy is not None and self.busy()
+        return max(2, gate.slots // 8) if busy else gate.slots
 
     def _wait(self, gate: Gate, now: datetime) -> float:
         if gate.due is None:
@@ -248,8 +255,9 @@ class Worker:
             moments.append(gate.not_before)
         if gate.breaker.probe_at:
             moments.append(gate.breaker.probe_at)
-        if gate.in_flight >= gate.slots:
-            return 5.0  # whatever ends wakes us
+        slots = self._slots(gate)
+        if gate.in_flight and gate.breaker.allows(now, gate.in_flight, slots) <= 0:
+            return 5.0 if slots == gate.slots else 0.25  # whatever ends wakes us
         if gate.rate.tokens < 1:
             moments.append(gate.rate.next(now))
         return (max(moments) - now).total_seconds()
@@ -284,8 +292,7 @@ class Worker:
                 number=settled.number,
                 verdict=settled.outcome.verdict.value,
                 state=state.value if state else "lost",
-                status=settled.status,
-                note=settled.outcome.note,
+                status=settled.status,  # not the note: it can quote the target, and the target the customer
             )
         finally:
             gate.in_flight -= 1
@@ -318,7 +325,7 @@ class Worker:
 
     async def _keep_house(self) -> None:
         """Everything that is not a call: other processes' writes, seals, sweeps, alerts, the heartbeat."""
-        changes = await self.db.changes()
+        changes = -1
         tick = 0
         while True:
             await asyncio.sleep(1)
@@ -330,8 +337,9 @@ class Worker:
                     self.wake()  # the command line has written something
                 if await self.chores.each_second(self.scene()):
                     self.wake()
-                if tick % 10 == 0 and await self.chores.each_ten_seconds(self.scene(), self.breakers()):
-                    self.wake()
+                if tick % 10 == 0:
+                    await self.chores.each_ten_seconds(self.scene(), self.breakers())
+                    self.wake()  # whatever nobody thought of is found now at the latest
                 if tick % 60 == 0:
                     await self.chores.each_minute(self.scene())
             except StoreError as error:

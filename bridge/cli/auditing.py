@@ -87,7 +87,7 @@ def export(
 
 
 def test(door: Door) -> int:
-    """Send a test to every [[alert]] of bridge.toml."""
+    """Send a test to everybody whom bridge.toml alerts."""
     if not door.config.alerts:
         door.paper().say("There is no [[alert]] in bridge.toml, so nobody is told.")
         return 1

@@ -80,7 +80,7 @@ def next_of(group: Mapping[str, Any]) -> str:
             return f"loyalty-bridge list evidence --state waiting {named}"
         case "rejected":
             return f"loyalty-bridge list rejections {named} --reason {group['reason']}"
-        case "failing" | "undelivered":
+        case "failing" | "undelivered" | "stranded":
             return f"loyalty-bridge list forwards --state pending {named}"
     return ""
 
@@ -125,6 +125,8 @@ def _headline(paper: Paper, group: Mapping[str, Any]) -> list[Part]:
             return [(f"{group['target']} is paused", "bold yellow"), f" {by}{waits}"]
         case "quiet":
             return [(f"{group['source']} has gone quiet", "bold yellow"), f", {group['reason']}"]
+        case "stranded":
+            return [(plural(count, "forward"), "bold red"), f" to {group['target']} will never leave"]
         case "overdue":
             return [(plural(count, "forward"), "bold yellow"), f" to {group['target']} should have left by now"]
     one, many = CALLED[kind]

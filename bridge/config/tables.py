@@ -198,7 +198,12 @@ def _value(
 
 def _url(document: Document, table: Mapping[str, Any], at: Path_, key: str) -> str:
     text = document.text(table, at, key)
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+        parts.port  # noqa: B018 (raises where it is none)
+    except ValueError:
+        document.fault((*at, key), f"{key} is no address: look at what stands after the host's name")
+        return ""
     if parts.scheme not in ("http", "https") or not parts.hostname:
         document.fault((*at, key), f'{key} is an address: {key} = "https://..."')
     elif parts.username or parts.password:
@@ -218,7 +223,9 @@ def _check_overlap(document: Document, found: Mapping[str, SourceTable]) -> None
     """Two shops number their customers from 1: without a prefix one shop's customer 7 is paid for the other's."""
     shops = [s for s in found.values() if s.provider.knows_customers and s.customer == "id"]
     for one in shops:
-        same = [other.name for other in shops if other is not one and other.customer_prefix == one.customer_prefix]
+        if one.customer_prefix:
+            continue  # said on purpose: a review sender may share its shop's customers, and so its prefix
+        same = [other.name for other in shops if other is not one and not other.customer_prefix]
         if same:
             document.fault(
                 ("source", one.name),

@@ -106,7 +106,10 @@ async def consider(
             considered[row["evidence"]].targets.add(row["target"])
         if len(made_now) < len(fresh) and not again:
             await _explain(tx, fresh, considered, scene)
-    await _undo(tx, [one for one in undone if considered[one.id].new], considered, scene)
+    # A fact can be undone, be done again and be undone once more: the latest undoing counts.
+    again_undone = [one for one in undone if one.undone and not considered[one.id].new]
+    later = await evidence.undone_later(tx, again_undone) if again_undone else set()
+    await _undo(tx, [one for one in undone if considered[one.id].new or one.id in later], considered, scene)
     return list(considered.values())
 
 

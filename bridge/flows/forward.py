@@ -19,6 +19,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
+
 from bridge.config import SourceTable, TargetTable
 from bridge.kit import (
     Answer,
@@ -35,6 +37,7 @@ from bridge.kit import (
     Verdict,
     standard_headers,
 )
+from bridge.kit.errors import StoreError
 from bridge.kit.fields import types
 from bridge.store import Row, Tx, audit, evidence, forwards, targets
 from bridge.store.rows import ms, text, when_or_none
@@ -43,7 +46,9 @@ from bridge.talk import Failed, Sign, Talker
 from . import read
 from .decide import judge_again
 from .scene import Scene
-from .withdraw import moved, remaining, take_back
+from .withdraw import LOOK, moved, remaining, take_back
+
+log = structlog.get_logger("forward")
 
 #: When a try that did nothing is repeated. Printed in the README; a list an operator can read.
 SCHEDULE = (
@@ -144,8 +149,13 @@ def after_reconcile(forward: Forward, outcome: Outcome, *, now: datetime, early:
         case Verdict.DONE | Verdict.DUPLICATE | Verdict.ACCEPTED:
             note = outcome.note or "the target shows that it happened"
             return Step(ForwardState.DELIVERED, note, resolution="happened")
+        case Verdict.LATER if not early and forward.tries >= len(SCHEDULE):
+            why = f"the schedule is used up; last: {outcome.note}"
+            return Step(ForwardState.FAILED, why, resolution="did not happen")
         case Verdict.LATER if not early:
-            return Step(ForwardState.PENDING, outcome.note or "it did not happen", now, resolution="did not happen")
+            # A try like any other: a target that never answers and never does it is not asked for ever.
+            note = outcome.note or "it did not happen"
+            return Step(ForwardState.PENDING, note, now, counted=True, resolution="did not happen")
         case Verdict.LATER:
             return Step(ForwardState.HELD, "too early to tell: the target may still be working on it", resolved=False)
         case Verdict.REFUSED:
@@ -187,6 +197,7 @@ class Leased:
     open: Row | None = None  # the open attempt, where the lease found one
     begun_at: datetime | None = None  # when the lease committed that it leaves, where nothing stands between
     first_unclear: Row | None = None
+    begun: datetime | None = None  # when the call left, as far as this worker knows
 
 
 @dataclass(slots=True)
@@ -234,9 +245,14 @@ async def take(tx: Tx, table: TargetTable, scene: Scene, limit: int) -> list[Lea
     leased = []
     for row in (*reopened, *fresh):
         mine = tried.get(str(row["id"]), [])
-        unclear = [one for one in mine if one["sent_at"] is not None and one["verdict"] in ("", "unclear")]
+        # What has been disproved is no doubt any more, and its baseline may be older than somebody else's reward.
+        unclear = [
+            one
+            for one in mine
+            if one["sent_at"] is not None and one["verdict"] in ("", "unclear") and one["resolution"] == ""
+        ]
         current = next((one for one in mine if one["number"] == row["open"]), None) if row["id"] in found_open else None
-        doubt = next((one for one in unclear if one["resolution"] == "" and one is not current), None)
+        doubt = next((one for one in unclear if one is not current), None)
         leased.append(
             Leased(
                 row=row,
@@ -270,7 +286,28 @@ class Teller:
         self.db, self.talker = db, talker
 
     async def run(self, leased: Leased, scene: Scene, clock: Any) -> Settled:
-        """One leased forward, to its next settled state."""
+        """
+        One leased forward, to its next settled state.
+
+        A bug, ours or a provider's, is a try like any other: uncounted, it would be repeated for ever and unseen.
+        """
+        try:
+            return await self._run(leased, scene, clock)
+        except StoreError:
+            raise  # nothing could be written, so nothing ends: the lease runs out
+        except Exception as error:
+            if leased.open is not None:
+                raise
+            log.exception("a try met a bug", forward=leased.forward.id)
+            outcome = Outcome(
+                Verdict.UNCLEAR if leased.begun else Verdict.LATER, f"a bug of the bridge: {type(error).__name__}"
+            )
+            number, at = leased.row["open"], _at(scene, clock())
+            settled = self._settled(leased, outcome, number, at, sent_at=leased.begun)
+            settled.unsent = leased.begun is None
+            return settled
+
+    async def _run(self, leased: Leased, scene: Scene, clock: Any) -> Settled:
         current = leased.open
         if current is None:
             return await self._send(leased, scene, clock)
@@ -325,14 +362,18 @@ class Teller:
         )
 
     async def _send(self, leased: Leased, scene: Scene, clock: Any) -> Settled:
-        number = leased.row["open"]
+        number, target = leased.row["open"], leased.table.provider
+        if leased.forward.kind is Kind.UNDO and target.undo is None:  # it could when this was made
+            step = Step(ForwardState.HELD, f"{target.title} cannot take back", resolution="did not happen")
+            outcome = Outcome(Verdict.REFUSED, step.reason)
+            return Settled(leased, step, outcome, number, _at(scene, clock()), unsent=True)
         if leased.row["judge"]:
             judged = await self._judge(leased, scene, clock)
             if isinstance(judged, Settled):
                 return judged
-            leased.forward = replace(leased.forward, options=judged)
+            options, facts = judged
+            leased.forward = replace(leased.forward, options=options, facts=facts)
         table, forward = leased.table, leased.forward
-        target = table.provider
         baseline = ""
         heard: list[Response] = []
         if target.baseline:
@@ -349,6 +390,7 @@ class Teller:
             step = Step(ForwardState.PENDING, leased.row["reason"], now, resolution="did not happen")
             return Settled(leased, step, outcome, number, _at(scene, clock()), unsent=True)
         heard.clear()
+        leased.begun = now
         trouble: bool | None = None
         try:
             tell = target.undo if forward.kind is Kind.UNDO and target.undo else target.send
@@ -397,7 +439,10 @@ class Teller:
 
     async def _confirm(self, leased: Leased, current: Row, scene: Scene, clock: Any) -> Settled:
         table = leased.table
-        assert table.provider.granted is not None
+        if table.provider.granted is None:  # the table has another provider than when this was accepted
+            step = Step(ForwardState.HELD, "accepted, and this target cannot be asked", resolved=False)
+            outcome, number = Outcome(Verdict.UNCLEAR, step.reason), current["number"]
+            return Settled(leased, step, outcome, number, _at(scene, clock()), resolved_by_read=True)
         outcome = await self._look(
             table.provider.granted(leased.forward, current["baseline"], table.settings), leased, clock
         )
@@ -417,10 +462,19 @@ class Teller:
             return Unread(Verdict.UNCLEAR, failure.message)
         except Unavailable as failure:
             return Unread(Verdict.UNCLEAR, failure.message)
+        except Exception as error:
+            log.exception("a look at the target met a bug", forward=leased.forward.id)
+            return Unread(Verdict.UNCLEAR, f"a bug of the bridge: {type(error).__name__}")
         return found
 
-    async def _judge(self, leased: Leased, scene: Scene, clock: Any) -> Settled | Mapping[str, Any]:
-        """Is it still owed? The source is asked where it can be, and the terms are judged over what is left."""
+    async def _judge(
+        self, leased: Leased, scene: Scene, clock: Any
+    ) -> Settled | tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """
+        Is it still owed? The source is asked where it can be, and the terms are judged over what is left.
+
+        The options and facts as they are now, or how the attempt ends where it is not owed.
+        """
         row, number = leased.row, leased.row["open"]
 
         def ended(state: ForwardState, reason: str, due: datetime | None = None) -> Settled:
@@ -460,9 +514,10 @@ class Teller:
             return ended(ForwardState.HELD, f"its condition cannot be judged again: {error.message}")
         if not again.owed:
             return ended(ForwardState.CANCELLED, again.why)
-        if not await self.db.join(judged, {"id": row["id"], "lease": row["lease"], "options": again.options}):
+        now = {"id": row["id"], "lease": row["lease"], "options": again.options, "facts": facts}
+        if not await self.db.join(judged, now):
             return ended(ForwardState.PENDING, "", clock())
-        return again.options
+        return again.options, facts
 
     async def _ask_source(self, recheck: Any, source: SourceTable, account: str, subject: str, key: str) -> Answer:
         try:
@@ -534,7 +589,7 @@ async def begin(tx: Tx, ready: list[Mapping[str, Any]]) -> list[bool]:
 
 
 async def judged(tx: Tx, rows: list[Mapping[str, Any]]) -> list[bool]:
-    """The group that records that waiting forwards are still owed, with their options as they are now."""
+    """The group that records that waiting forwards are still owed, with their options and facts as they are now."""
     current = await forwards.current(tx, ids=[one["id"] for one in rows])
     results, moves = [], []
     for one in rows:
@@ -542,7 +597,7 @@ async def judged(tx: Tx, rows: list[Mapping[str, Any]]) -> list[bool]:
         mine = row is not None and row["lease"] == one["lease"] and not row["wish"] and row["state"] == "pending"
         if mine and row is not None:
             changes = moved(row, judge=0)
-            moves.append({**changes, "options": text(dict(one["options"]))})
+            moves.append({**changes, "options": text(dict(one["options"])), "facts": text(dict(one["facts"]))})
         results.append(mine)
     if moves:
         await forwards.move(tx, moves, now=max(current[one["id"]]["at"] for one in rows if one["id"] in current))
@@ -553,8 +608,9 @@ async def settle(tx: Tx, ended: list[Settled]) -> list[ForwardState | None]:
     """
     The group that writes how attempts ended; the state each forward is in now, None where the lease was lost.
 
-    The attempt is closed either way. Good news settles the forward even after a lost lease: the
-    reward exists, whoever holds the row. A wish that came while the attempt was open is carried out.
+    The attempt is closed either way, unless another worker is at it. Good news settles the forward even after a
+    lost lease: the reward exists, whoever holds the row. A wish that came while the attempt was open is carried
+    out. What an operator has decided meanwhile, or another worker has found out, is not overwritten.
     """
     current = await forwards.current(tx, ids=[one.leased.forward.id for one in ended])
     closes, moves, freed, entries = [], [], set(), []
@@ -564,12 +620,18 @@ async def settle(tx: Tx, ended: list[Settled]) -> list[ForwardState | None]:
     for one in ended:
         row = current[one.leased.forward.id]
         step, now = one.step, one.scene.at
+        mine = all(row[name] == one.leased.row[name] for name in ("lease", "state")) and row["open"] == one.number
+        good = step.resolution == "happened" or (step.state is ForwardState.ACCEPTED and not one.resolved_by_read)
+        lost = not mine and not (good and row["state"] in ("pending", "held", "failed", "cancelled"))
+        if lost and row["open"] == one.number:
+            results.append(None)
+            continue
         closes.append(
             {
                 "forward": row["id"],
                 "number": one.number,
                 "ended_at": now,
-                "resolved_at": now if step.resolved else None,
+                "resolved_at": now if step.resolved or lost else None,  # nobody would ever resolve it
                 "resolution": step.resolution,
                 "status": one.status,
                 "verdict": _verdict(one),
@@ -584,14 +646,19 @@ async def settle(tx: Tx, ended: list[Settled]) -> list[ForwardState | None]:
             freed.add(attempt_lane)
         if step.pause and row["target"] not in pauses:
             pauses[row["target"]] = step.pause
-        good = step.resolution == "happened" or step.state is ForwardState.ACCEPTED
-        if row["lease"] != one.leased.row["lease"] and not (good and row["state"] in ("pending", "held", "cancelled")):
+        if lost:
             results.append(None)
             continue
+        if not mine and row["open"] not in (None, one.number):  # a repeat that is under way, or died: it is over
+            await forwards.resolve(tx, forward=row["id"], number=row["open"], resolution="", now=now)
+        if row["state"] == "cancelled":
+            row = {**row, "wish": "cancel"}  # it was withdrawn, and had arrived
         move = _after_wish(row, one)
-        if move["wish"] == "undo" and row["wish"] == "cancel":
+        if move["state"] == "delivered" and move["wish"] == "undo" and row["wish"] == "cancel":
             move = {**move, **_only(await take_back(tx, row, one.scene, reason=f"{row['reason']}, but it had arrived"))}
         moves.append(move)
+        # Another of this batch may be about the same forward: it meets the row as it is from here on.
+        current[row["id"]] = {**row, **{name: move[name] for name in ("state", "wish", "open", "reason")}}
         results.append(ForwardState(move["state"]))
         if move["state"] != row["state"] or step.pause:
             entries.append(
@@ -637,19 +704,23 @@ def _after_wish(row: Row, one: Settled) -> dict[str, Any]:
         open=open_,
         tries=tries,
     )
+    # A call whose answer was lost may have arrived, this one or one before: cancelled, it is a person's to look.
+    doubtful = step.resolution == "" or one.leased.forward.earlier is not None
     if not row["wish"] or row["wish"] == "undo":
-        return move
+        return _withdrawn(move, step.reason, doubtful) if step.state is ForwardState.CANCELLED else move
     cancel = row["wish"] == "cancel"
     if step.state is ForwardState.DELIVERED:
         if cancel:
             return {**move, "wish": "undo", "reason": f"{row['reason']}, but it had arrived: take it back by hand"}
         return {**move, "wish": ""}
+    if step.state is ForwardState.HELD and not cancel:
+        return {**move, "wish": ""}
     if step.state is ForwardState.ACCEPTED or not step.resolved:
         return {**move, "reason": f"{step.reason} (to be withdrawn: {row['reason']})"[:500]} if cancel else move
     if step.state is ForwardState.FAILED:
-        return {**move, "wish": ""} if not cancel else _withdrawn(move, row)
+        return {**move, "wish": ""} if not cancel else _withdrawn(move, row["reason"], doubtful)
     return (
-        _withdrawn(move, row)
+        _withdrawn(move, row["reason"], doubtful)
         if cancel
         else {**move, "state": "held", "wish": "", "due_at": None, "reason": row["reason"]}
     )
@@ -660,5 +731,6 @@ def _only(taken: Mapping[str, Any]) -> dict[str, Any]:
     return {"wish": "undo" if taken["wish"] == "undo" else "", "reason": taken["reason"]}
 
 
-def _withdrawn(move: dict[str, Any], row: Row) -> dict[str, Any]:
-    return {**move, "state": "cancelled", "wish": "", "due_at": None, "reason": row["reason"], "judge": 0}
+def _withdrawn(move: dict[str, Any], reason: str, doubtful: bool) -> dict[str, Any]:
+    told = {"wish": "undo", "reason": f"{reason}; {LOOK}"[:500]} if doubtful else {"wish": "", "reason": reason}
+    return {**move, "state": "cancelled", "due_at": None, "judge": 0, **told}

@@ -217,6 +217,8 @@ async def remember(tx: Tx, arrivals: list[Arrival]) -> list[Remembered]:
             owed.setdefault(one.evidence.delivery, set()).update(one.targets)
         if one.withdrawn:
             mine.setdefault("withdrawn", []).extend(one.withdrawn)
+            # What had left is taken back by a call, where the target can.
+            owed.setdefault(one.evidence.delivery, set()).update(scene.config.targets)
     for arrival in fresh:
         id_ = arrival.delivery.id
         told_of = {"state": arrival.state.value, **detail.get(id_, {})}

@@ -17,7 +17,7 @@ from bridge.store import Row, Tx, lists, numbers, targets
 from .report import Shown, iso, when
 
 #: What needs a person, in the order in which it is shown. Anything else does not.
-NEEDS_A_PERSON = ("paused", "held", "failed", "undo", "unjudged", "unreadable", "quiet", "overdue")
+NEEDS_A_PERSON = ("stranded", "paused", "held", "failed", "undo", "unjudged", "unreadable", "quiet", "overdue")
 #: Longer than this nothing that is due waits at a target that answers, unless nobody sends.
 OVERDUE = timedelta(hours=1)
 #: Refused requests are noise on a public address; those of the last day are worth a line.
@@ -33,6 +33,7 @@ async def status(tx: Tx, config: Config | None, *, now: int, since: int = 0) -> 
     names = [*(config.targets if config else ()), *await targets.all(tx)]
     groups = [
         *await _targets(tx, list(dict.fromkeys(names)), now),
+        *(await _stranded(tx, config) if config else ()),
         *(_group(row["state"], row, target=row["target"], rule=row["rule"]) for row in found["forwards"]),
         *(_group("undo", row, target=row["target"], rule=row["rule"]) for row in found["undo"]),
         *(_group("unjudged", row, source=row["source"], action=row["action"]) for row in found["unjudged"]),
@@ -86,6 +87,15 @@ async def _targets(tx: Tx, names: Sequence[str], now: int) -> list[Shown]:
             groups.append(_told("overdue", count=open_["due"], reason=reason, oldest=oldest, target=name))
         if count:
             groups.append(_told("undelivered", count=count, reason="", oldest=oldest, target=name, **waits))
+    return groups
+
+
+async def _stranded(tx: Tx, config: Config) -> list[Shown]:
+    """What is owed at targets that bridge.toml does not have any more: nobody carries it there."""
+    groups = []
+    for row in await targets.stranded(tx, known=config.targets):
+        reason = f"there is no [target.{row['target']}] any more: bring it back, or cancel these"
+        groups.append(_told("stranded", count=row["count"], reason=reason, oldest=row["oldest"], target=row["target"]))
     return groups
 
 

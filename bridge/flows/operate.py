@@ -96,6 +96,8 @@ async def hold(tx: Tx, id_: str, scene: Scene, because: str) -> Done:
     row = await _forward(tx, id_)
     if row["state"] != ForwardState.PENDING:
         return Done(id_, False, f"is {row['state']}; only pending ones can be held")
+    if row["wish"] == "cancel":
+        return Done(id_, False, "is being withdrawn; it is not sent again")
     if row["open"] is not None:
         await forwards.wish(tx, ids=[id_], wish="hold", reason=because, now=scene.at)
         said = "is on its way or in doubt; it is held as soon as that ends"
@@ -109,15 +111,19 @@ async def hold(tx: Tx, id_: str, scene: Scene, because: str) -> Done:
 async def release(tx: Tx, id_: str, scene: Scene, because: str) -> Done:
     """Let a held forward go on; where an earlier try may have arrived, the target is asked before anything is sent."""
     row = await _forward(tx, id_)
-    if row["wish"] == "hold":
+    if row["wish"] == "hold" and row["state"] != ForwardState.HELD:
         await forwards.wish(tx, ids=[id_], wish="", reason=row["reason"], now=scene.at)
         await _entry(tx, scene, "forward.released", id_, because)
         return Done(id_, True, "is no longer to be held")
     if row["state"] != ForwardState.HELD:
         return Done(id_, False, f"is {row['state']}; only held ones can be released")
+    if row["target"] not in scene.config.targets:
+        return Done(id_, False, f"there is no [target.{row['target']}] any more")
     doubt = (await forwards.doubts(tx, ids=[id_])).get(id_)
     said, open_ = "is due now", row["open"]
-    if doubt is not None and not await _harmless(doubt, row, scene):
+    if open_ is not None:
+        said = "an earlier try may have arrived: the target is asked first"
+    elif doubt is not None and not await _harmless(doubt, row, scene):
         if not await _reopen(tx, doubt, dry_run=False):
             return Done(id_, False, "an earlier try may have arrived, and another forward is using its lane")
         open_, said = doubt["number"], "an earlier try may have arrived: the target is asked first"
@@ -139,9 +145,14 @@ async def confirm(tx: Tx, id_: str, scene: Scene, because: str) -> Done:
         return Done(id_, False, f"is {row['state']}; held, failed and accepted ones can be confirmed")
     await _resolve(tx, row, scene, resolution="happened")
     move = moved(row, state="delivered", reason=f"confirmed by hand: {because}", due_at=None, open=None, wish="")
+    said = "is delivered"
+    if row["wish"] == "cancel":  # it was to be withdrawn, and turns out to have arrived
+        taken = await withdraw.take_back(tx, row, scene, reason=f"{row['reason']}, but it had arrived")
+        move = {**move, "wish": taken["wish"] if taken["wish"] == "undo" else "", "reason": taken["reason"]}
+        said = f"is delivered, and was withdrawn meanwhile: {taken['reason']}"
     await forwards.move(tx, [move], now=scene.at)
     await _entry(tx, scene, "forward.confirmed", id_, because)
-    return Done(id_, True, "is delivered")
+    return Done(id_, True, said)
 
 
 async def cancel(tx: Tx, id_: str, scene: Scene, because: str) -> Done:
@@ -154,8 +165,12 @@ async def cancel(tx: Tx, id_: str, scene: Scene, because: str) -> Done:
         said = "is on its way or in doubt; it is cancelled as soon as that ends"
     else:
         await _resolve(tx, row, scene, resolution="")
-        await forwards.move(tx, [{**cancelled(row, because), "open": None}], now=scene.at)
-        said = "is cancelled"
+        move, said = {**cancelled(row, because), "open": None}, "is cancelled"
+        # Of one that is held somebody has looked; of one that is about to be repeated nobody has.
+        if row["state"] == ForwardState.PENDING and await forwards.doubts(tx, ids=[id_]):
+            move = {**move, "wish": "undo", "reason": f"{because}; {withdraw.LOOK}"}
+            said = f"is cancelled; {withdraw.LOOK}, then confirm that it is settled"
+        await forwards.move(tx, [move], now=scene.at)
     await _entry(tx, scene, "forward.cancelled", id_, because)
     return Done(id_, True, said)
 
@@ -231,7 +246,7 @@ async def reconsider(
     Under one rule, the others have not spoken: what waits or is unjudged because of them stays so.
     """
     told = [read.recorded(row) for row in rows if not row["undone"]]
-    owners = {row["id"]: str(row["owner"]) for row in rows if row["owner"]}
+    owners = read.owners(rows, scene.config)
     if rule is None:
         return await consider(tx, told, scene, again=True, owners=owners)
     alone = replace(scene, config=replace(scene.config, rules=(rule,)))
@@ -256,7 +271,9 @@ async def grant(tx: Tx, rule: Rule, customer: str, scene: Scene, because: str, *
     found = await customers.known_as(tx, name=customer)
     if len(found) != 1:
         raise NotFound(f"{customer} names {len(found) or 'no'} customers" + ("" if found else "; `link` enters one"))
-    who = found[0]
+    who, named_by = found[0], scene.config.customers.key
+    if not who[named_by]:
+        raise Conflict(f"the directory does not know the {named_by} of {who['id']}, by which customers are paid")
     key = f"{rule.ledger} {who['id']}"
     everyone = [str(row["id"]) for row in await customers.members(tx, persons=[who["person"]])]
     earlier = [row for row in await forwards.of_owners(tx, ids=everyone) if row["rule"] == rule.ledger]
@@ -384,7 +401,9 @@ async def unlink(tx: Tx, source: SourceTable, account: str, scene: Scene, becaus
         raise NotFound(f"{account} at {source.name} is not linked")
     rows = await forwards.of_account(tx, source=source.ledger, account=account)
     await links.remove(tx, source=source.ledger, account=account)
-    pending = [row for row in rows if row["state"] in (ForwardState.PENDING, ForwardState.HELD, ForwardState.FAILED)]
+    await evidence.disown(tx, source=source.ledger, account=account)
+    open_ = (ForwardState.PENDING, ForwardState.HELD, ForwardState.FAILED)
+    pending = [row for row in rows if row["kind"] == Kind.REWARD and row["state"] in open_]
     touched = await withdraw.withdraw_rows(tx, pending, scene, reason="the account was unlinked")
     [row] = found.values()
     await _entry(tx, scene, "link.taken", row["id"], because, withdrawn=touched)
@@ -411,8 +430,14 @@ async def resume(tx: Tx, name: str, scene: Scene, because: str) -> Done:
     return Done(name, True, "goes on")
 
 
-def vanished(config: Config, rules: Iterable[str], sources: Iterable[str]) -> list[str]:
-    """What the ledger knows and bridge.toml no longer does: going on without it could pay again."""
+def vanished(
+    config: Config, rules: Iterable[str], sources: Iterable[str], sends: Mapping[str, Iterable[str]]
+) -> list[str]:
+    """
+    What the ledger knows and bridge.toml no longer does: going on without it could pay again.
+
+    `sends`: under which names each rule has sent. One that is gone harms nothing unless another has come.
+    """
     faults = []
     known_rules = {rule.ledger for rule in config.rules}
     for id_ in rules:
@@ -420,6 +445,14 @@ def vanished(config: Config, rules: Iterable[str], sources: Iterable[str]) -> li
             faults.append(
                 f'{config.path}: the rule {id_} has paid and is gone. If it was renamed, say was = "{id_}" in the rule '
                 "that it has become; if it has ended, keep it and give it until = a date"
+            )
+    for rule in config.rules:
+        before, now = set(sends.get(rule.ledger, ())), {send.id for send in rule.sends}
+        if (gone := sorted(before - now)) and (new := sorted(now - before)):
+            faults.append(
+                f"{config.path}: the rule {rule.id} has sent to {', '.join(gone)} and now sends to {', '.join(new)}, "
+                f'which would pay everybody once more. If it is the same promise, say id = "{gone[0]}" in that send; '
+                "if it is another, give it a rule of its own and this one until = a date"
             )
     known_sources = {source.ledger for source in config.sources.values()} | {"grant"}
     for name in sources:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from bridge.config import Config
 from bridge.kit import Attempt, Customer, Evidence, EvidenceState, Forward, ForwardState, Grade, Kind, Recorded, Verdict
 from bridge.store import Row
 from bridge.store.rows import ms, text, when, when_or_none
@@ -56,6 +57,16 @@ def evidence_row(evidence: Recorded, owner: str | None, state: EvidenceState, re
         "reason": reason,
         "at": ms(evidence.received_at),
     }
+
+
+def owners(rows: Iterable[Row], config: Config) -> dict[str, str]:
+    """Whose evidence this is, by its id, where the source itself knows: an account's owner is whoever is linked now."""
+    found: dict[str, str] = {}
+    for row in rows:
+        source = config.source_of(row["source"])
+        if row["owner"] and (row["source"] == "grant" or (source and source.provider.knows_customers)):
+            found[row["id"]] = str(row["owner"])
+    return found
 
 
 def forward(row: Row, earlier: Row | None = None) -> Forward:

@@ -84,8 +84,10 @@ class Chores:
         async def sweep(tx: Tx) -> int:
             woken = await forwards.wake_forgotten(tx, now=scene.at)
             back = scene.config.customers.retroactive // timedelta(milliseconds=1)
-            rows = await evidence.no_longer_waiting(tx, back=back, limit=200)
-            owners = {row["id"]: str(row["owner"]) for row in rows if row["owner"]}
+            shops = [one.ledger for one in scene.config.sources.values() if one.provider.knows_customers]
+            key = scene.config.customers.key
+            rows = await evidence.no_longer_waiting(tx, back=back, key=key, shops=shops, limit=200)
+            owners = read.owners(rows, scene.config)
             found = await consider(tx, [read.recorded(row) for row in rows], scene, again=True, owners=owners)
             return woken + sum(len(one.forwards) for one in found)
 
@@ -172,6 +174,9 @@ async def _wrong(tx: Tx, scene: Scene, breakers: Mapping[str, Any]) -> dict[str,
         count = row["count"] + int(found.get(key, "0").partition(" ")[0])
         what = "forward" if count == 1 else "forwards"
         found[key] = f"{count} {what} to {row['target']} {row['state']}; latest: {row['reason']}"
+    for row in await targets.stranded(tx, known=scene.config.targets):
+        name, what = row["target"], "forward" if row["count"] == 1 else "forwards"
+        found[f"stranded {name}"] = f"{row['count']} {what} to {name}, and there is no [target.{name}] any more"
     heard = await numbers.named(tx, name="heard")
     for source in scene.config.sources.values():
         if source.quiet_after and (last := heard.get(source.name)):

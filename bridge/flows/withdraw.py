@@ -8,7 +8,7 @@ from typing import Any
 
 from bridge.kit import ExpressionError, ForwardState, Kind
 from bridge.kit.fields import types
-from bridge.store import Row, Tx, evidence, forwards
+from bridge.store import Row, Tx, audit, evidence, forwards
 
 from . import read
 from .decide import judge_again, left
@@ -16,11 +16,14 @@ from .scene import Scene
 
 Fact = tuple[str, str, str]
 
+#: Said of what was withdrawn after a call whose answer was lost.
+LOOK = "a call of it may have arrived: look at the target"
+
 
 def moved(row: Row, **changes: Any) -> dict[str, Any]:
     """What `forwards.move` writes: the row as it stands, with these changes."""
     names = ("id", "state", "reason", "wish", "due_at", "until_at", "open", "tries", "judge")
-    return {**{name: row[name] for name in names}, "options": None, **changes}
+    return {**{name: row[name] for name in names}, "options": None, "facts": None, **changes}
 
 
 def cancelled(row: Row, reason: str) -> dict[str, Any]:
@@ -48,7 +51,7 @@ async def withdraw_rows(tx: Tx, rows: Sequence[Row], scene: Scene, *, reason: st
         elif row["open"] is not None:
             wishes.append(str(row["id"]))  # its answer decides: settle carries the wish out
         elif row["id"] in doubtful:
-            moves.append(moved(row, reason=f"{reason}; a call of it may have arrived: look at the target", wish="undo"))
+            moves.append({**cancelled(row, f"{reason}; {LOOK}"), "wish": "undo"})
         else:
             moves.append(cancelled(row, reason))
     if moves:
@@ -62,8 +65,13 @@ async def take_back(tx: Tx, row: Row, scene: Scene, *, reason: str) -> dict[str,
     """
     Claw back a reward that was delivered: a forward of its own where the target can, else a person's to do.
 
-    The move that says so on the reward's own row. It keeps its bucket either way.
+    The move that says so on the reward's own row. It keeps its bucket either way. Taken back once, by a call or by
+    hand, it is not taken back again.
     """
+    if before := await forwards.undoing(tx, ids=[row["id"]]):
+        return moved(row, reason=f"{reason}: taken back by {before[0]['id']}")
+    if await audit.settled_by_hand(tx, forward=row["id"]):
+        return moved(row)
     table = scene.config.targets.get(row["target"])
     if table is None or table.provider.undo is None:
         return moved(row, reason=f"{reason}: take it back by hand", wish="undo")
@@ -99,16 +107,21 @@ async def lessen(tx: Tx, fact: Fact, scene: Scene) -> list[str]:
     rows = [row for row in await forwards.of_facts(tx, [fact]) if row["kind"] == "reward" and row["terms"]]
     touched, moves = [], []
     for row in rows:
-        if row["state"] == ForwardState.PENDING:
-            await forwards.judge_again(tx, ids=[row["id"]])
-            touched.append(str(row["id"]))
-        elif row["state"] in (ForwardState.DELIVERED, ForwardState.ACCEPTED) and not row["wish"]:
-            if (why := no_longer(row, told[0], now, scene)) and row["state"] == ForwardState.DELIVERED:
-                moves.append(await take_back(tx, row, scene, reason=f"{why}, after it was delivered"))
-                touched.append(str(row["id"]))
-            elif why:
+        if row["state"] == ForwardState.CANCELLED:
+            continue
+        if row["state"] == ForwardState.DELIVERED or row["open"] is not None:
+            # It has left, or is leaving: judged now, because nobody judges it again.
+            why = no_longer(row, told[0], now, scene)
+            if why and row["state"] != ForwardState.DELIVERED and row["wish"] != "cancel":
                 await forwards.wish(tx, ids=[row["id"]], wish="cancel", reason=why, now=scene.at)
                 touched.append(str(row["id"]))
+            elif why and not row["wish"]:
+                moves.append(await take_back(tx, row, scene, reason=f"{why}, after it was delivered"))
+                touched.append(str(row["id"]))
+        if row["state"] in (ForwardState.PENDING, ForwardState.HELD, ForwardState.FAILED):
+            await forwards.judge_again(tx, ids=[row["id"]])
+            touched.append(str(row["id"]))
+    touched = list(dict.fromkeys(touched))
     if moves:
         await forwards.move(tx, moves, now=scene.at)
     return touched

@@ -83,6 +83,21 @@ async def about(tx: Tx, *, objects: Iterable[str]) -> Sequence[Row]:
     return sorted(found, key=lambda row: int(row["number"]))
 
 
+async def settled_by_hand(tx: Tx, *, forward: str) -> bool:
+    """Whether an operator has said that he has taken this reward back."""
+    rows = await tx.rows(
+        """
+        SELECT 1 AS one FROM audit
+        WHERE object = :forward AND action <> 'delivery.stored' AND action = 'forward.confirmed'
+          AND detail LIKE :undo
+        LIMIT 1
+        """,
+        forward=forward,
+        undo='%"undo":true%',
+    )
+    return bool(rows)
+
+
 def chained(before: str, rows: Iterable[Row]) -> str:
     """The seal over these entries and the seal before: SHA-256 over one line for each, hex."""
     digest = hashlib.sha256(before.encode())

@@ -57,7 +57,10 @@ async def join(tx: Tx, *, person: str, persons: Iterable[str]) -> None:
     await tx.run(
         """
         UPDATE customers SET person = :person
-        WHERE person IN (SELECT value ->> 'id' FROM json_each(:ids)) AND person <> :person
+        WHERE person <> :person AND id IN (
+            SELECT id FROM customers WHERE person <> id AND person IN (SELECT value ->> 'id' FROM json_each(:ids))
+            UNION ALL
+            SELECT value ->> 'id' FROM json_each(:ids))
         """,
         person=person,
         ids=idset(persons),

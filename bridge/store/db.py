@@ -14,6 +14,7 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar
@@ -180,12 +181,14 @@ class Threaded(aiosqlite.Connection):
 
 
 async def _whole(work: Awaitable[T]) -> T:
-    """Wait for what runs on the thread even when we are cancelled: it is not, and until then the turn is its own."""
+    """Wait for what runs on the thread even when we are cancelled, and cancelled again: the turn is its own."""
     running = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
-        await asyncio.wait({running})
+        while not running.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait({running})
         raise
 
 
@@ -203,13 +206,22 @@ async def _connect(path: str) -> Threaded:
             "wal_autocheckpoint=4000",
             "cache_size=-32768",
             "temp_store=MEMORY",
+            "recursive_triggers=ON",  # or REPLACE would delete from the audit log without its trigger
             "busy_timeout=0",  # from here on `_begin` waits
         ):
-            connection.execute(f"PRAGMA {pragma}")
+            try:
+                connection.execute(f"PRAGMA {pragma}")
+            except sqlite3.Error:
+                connection.close()
+                raise
         return connection
 
     made = Threaded(connector, iter_chunk_size=64)
-    await made
+    try:
+        await made
+    except BaseException:
+        made._thread.join(1)  # it has been told to stop, and must not outlive the loop it answers to
+        raise
     return made
 
 
@@ -230,11 +242,17 @@ class Sqlite:
 
     @classmethod
     async def open(cls, path: str | Path) -> Sqlite:
+        opened: list[Threaded] = []
         try:
-            writer = await _connect(str(path))
-            reader = await _connect(str(path))
-        except sqlite3.Error as error:
-            raise StoreError(f"{path} cannot be opened: {error}") from None
+            opened.append(await _connect(str(path)))
+            opened.append(await _connect(str(path)))
+        except BaseException as error:
+            for one in opened:
+                await one.close()
+            if isinstance(error, sqlite3.Error):
+                raise StoreError(f"{path} cannot be opened: {error}") from None
+            raise
+        writer, reader = opened
         return cls(writer, reader, str(path))
 
     async def transact(self, work: Work[T]) -> T:
@@ -290,7 +308,7 @@ class Sqlite:
             future = member[2]
             if future.done():
                 continue
-            if len(batch) == 1:
+            if len(batch) == 1 or _locked(error):  # another process writes: each alone would wait as long again
                 future.set_exception(error)
                 continue
             try:
@@ -307,7 +325,10 @@ class Sqlite:
     async def _guard(self, work: Awaitable[T]) -> T:
         try:
             return await work
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
+            # Its plain class says that the file is damaged; the other subclasses, that what was asked is wrong.
+            if type(error) not in (sqlite3.OperationalError, sqlite3.DatabaseError):
+                raise
             raise StoreError(f"the store answered: {error}") from error
 
     async def close(self) -> None:
@@ -315,6 +336,10 @@ class Sqlite:
             await asyncio.wait({self._committing})
         await self._reader.close()
         await self._writer.close()
+
+
+def _locked(error: Exception) -> bool:
+    return isinstance(error.__cause__, sqlite3.OperationalError) and "locked" in str(error.__cause__)
 
 
 async def _grouped(tx: Tx, batch: Sequence[tuple[Group, Any, Any]]) -> list[Any]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from bridge.kit import Recorded
+
 from .db import Row, Tx
-from .rows import idset, rowset
+from .rows import idset, ms, rowset
 
 INSERT = """
     INSERT INTO evidence (id, source, action, key, undone, part, account, owner, subject, occurred_at, received_at,
@@ -26,6 +28,27 @@ async def record(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> set[str]:
         "SELECT id FROM evidence WHERE id IN (SELECT value ->> 'id' FROM json_each(:ids))", ids=idset(ids)
     )
     return {str(row["id"]) for row in stored}
+
+
+async def undone_later(tx: Tx, told: Iterable[Recorded]) -> set[str]:
+    """Of undoings that are known already, those told with a later time: kept with that; the ids they came with."""
+    changed = await tx.rows(
+        """
+        UPDATE evidence SET occurred_at = r.occurred_at
+        FROM (SELECT value ->> 'id' AS id, value ->> 'source' AS source, value ->> 'action' AS action,
+                     value ->> 'key' AS key, CAST(value ->> 'occurred_at' AS BIGINT) AS occurred_at
+              FROM json_each(:rows) WHERE true) AS r
+        WHERE evidence.source = r.source AND evidence.action = r.action AND evidence.key = r.key
+          AND evidence.undone = 1 AND evidence.part = '' AND evidence.occurred_at < r.occurred_at
+        RETURNING evidence.source, evidence.action, evidence.key
+        """,
+        rows=rowset(
+            {"id": one.id, "source": one.source, "action": one.action, "key": one.key,
+             "occurred_at": ms(one.occurred_at)} for one in told
+        ),
+    )  # fmt: skip
+    facts = {(row["source"], row["action"], row["key"]) for row in changed}
+    return {one.id for one in told if (one.source, one.action, one.key) in facts}
 
 
 async def withdrawals(tx: Tx, facts: Iterable[tuple[str, str, str]]) -> Sequence[Row]:
@@ -89,7 +112,8 @@ async def waiting_for(tx: Tx, *, source: str, account: str, since: int) -> Seque
     return await tx.rows(
         """
         SELECT * FROM evidence
-        WHERE state = 'waiting' AND source = :source AND account = :account AND received_at >= :since
+        WHERE state <> 'considered' -- the index is for these
+          AND state = 'waiting' AND source = :source AND account = :account AND received_at >= :since
         ORDER BY id
         """,
         source=source,
@@ -98,24 +122,40 @@ async def waiting_for(tx: Tx, *, source: str, account: str, since: int) -> Seque
     )
 
 
-async def no_longer_waiting(tx: Tx, *, back: int, limit: int) -> Sequence[Row]:
-    """
-    What waits although its account is linked or its customer known by now: link and ingest can miss each other.
+async def disown(tx: Tx, *, source: str, account: str) -> None:
+    """Forget whose this account's open evidence was: it is not linked any more. What was judged keeps its owner."""
+    await tx.run(
+        """
+        UPDATE evidence SET owner = NULL
+        WHERE state <> 'considered' AND state IN ('waiting', 'unjudged') AND source = :source AND account = :account
+        """,
+        source=source,
+        account=account,
+    )
 
-    `back`: how many milliseconds before the link still count.
+
+async def no_longer_waiting(tx: Tx, *, back: int, key: str, shops: Iterable[str], limit: int) -> Sequence[Row]:
+    """
+    What waits although its account is linked and its customer known by now: link and ingest can miss each other.
+
+    `back`: how many milliseconds before the link still count. `key`: by what customers must be known. `shops`: the
+    sources that know their customers; there the evidence names its owner, elsewhere the link does.
     """
     return await tx.rows(
-        """
-        SELECT evidence.* FROM evidence JOIN links
-          ON links.source = evidence.source AND links.account = evidence.account
-        WHERE evidence.state = 'waiting' AND evidence.owner IS NULL
-          AND evidence.received_at >= links.linked_at - :back
+        f"""
+        SELECT evidence.* FROM evidence
+        JOIN links ON links.source = evidence.source AND links.account = evidence.account
+        JOIN customers ON customers.id = links.customer
+        WHERE evidence.state <> 'considered' AND evidence.state = 'waiting'
+          AND evidence.received_at >= links.linked_at - :back AND customers.{key} IS NOT NULL
         UNION ALL
         SELECT evidence.* FROM evidence JOIN customers ON customers.id = evidence.owner
-        WHERE evidence.state = 'waiting' AND customers.at > evidence.at
+        WHERE evidence.state <> 'considered' AND evidence.state = 'waiting'
+          AND evidence.source IN (SELECT value ->> 'id' FROM json_each(:shops)) AND customers.{key} IS NOT NULL
         LIMIT :limit
-        """,
+        """,  # noqa: S608 (`key` is one of three words of ours)
         back=back,
+        shops=idset(shops),
         limit=limit,
     )
 
@@ -148,7 +188,8 @@ async def of_accounts(tx: Tx, *, pairs: Iterable[tuple[str, str]]) -> Sequence[R
                      AND evidence.account = r.account
         UNION
         SELECT evidence.* FROM r
-        JOIN evidence ON evidence.state <> 'considered' AND evidence.source = r.source AND evidence.account = r.account
+        JOIN evidence ON evidence.state <> 'considered' AND evidence.state IN ('waiting', 'unjudged')
+                     AND evidence.source = r.source AND evidence.account = r.account
         ORDER BY id DESC LIMIT 500
         """,
         rows=rowset({"source": source, "account": account} for source, account in pairs),
@@ -169,7 +210,10 @@ async def of_owners(tx: Tx, *, owners: Iterable[str]) -> Sequence[Row]:
 async def of_account(tx: Tx, *, account: str) -> Sequence[Row]:
     """The sources at which an account of this name has done something that waits: source, account."""
     return await tx.rows(
-        "SELECT DISTINCT source, account FROM evidence WHERE state <> 'considered' AND account = :account",
+        """
+        SELECT DISTINCT source, account FROM evidence
+        WHERE state <> 'considered' AND state IN ('waiting', 'unjudged') AND account = :account
+        """,
         account=account,
     )
 

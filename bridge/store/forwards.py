@@ -137,9 +137,15 @@ async def of(tx: Tx, *, ids: Iterable[str]) -> Sequence[Row]:
 
 
 async def undoing(tx: Tx, *, ids: Iterable[str]) -> Sequence[Row]:
-    """The claw-backs of these forwards."""
+    """The claw-backs of these forwards: found by the fact, which both name."""
     return await tx.rows(
-        "SELECT * FROM forwards WHERE undoes IN (SELECT value ->> 'id' FROM json_each(:ids)) ORDER BY id",
+        """
+        SELECT forwards.* FROM forwards AS whole JOIN forwards
+          ON forwards.source = whole.source AND forwards.action = whole.action AND forwards.key = whole.key
+         AND forwards.rule = whole.rule AND forwards.send = whole.send AND forwards.kind = 'undo'
+        WHERE whole.id IN (SELECT value ->> 'id' FROM json_each(:ids)) AND forwards.undoes = whole.id
+        ORDER BY forwards.id
+        """,
         ids=idset(ids),
     )
 
@@ -155,6 +161,22 @@ async def ledger(tx: Tx) -> Sequence[Row]:
         )
         SELECT rule FROM r WHERE rule IS NOT NULL
         """
+    )
+
+
+async def ledger_sends(tx: Tx, *, rule: str) -> Sequence[Row]:
+    """The sends under which this rule owes or has paid, by a walk over the index."""
+    counts = "kind = 'reward' AND (state <> 'cancelled' OR sent = 1) AND rule = :rule"
+    return await tx.rows(
+        f"""
+        WITH RECURSIVE r (send) AS (
+            SELECT min(send) FROM forwards WHERE {counts}
+            UNION ALL
+            SELECT (SELECT min(send) FROM forwards WHERE {counts} AND send > r.send) FROM r WHERE r.send IS NOT NULL
+        )
+        SELECT send FROM r WHERE send IS NOT NULL
+        """,  # noqa: S608 (words of ours)
+        rule=rule,
     )
 
 
@@ -297,10 +319,15 @@ async def current(tx: Tx, *, ids: Iterable[str]) -> dict[str, Row]:
 
 
 async def close(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Close attempts: forward, number, ended_at, resolved_at, resolution, status, verdict, note, reference, answer."""
+    """
+    Close attempts: forward, number, ended_at, resolved_at, resolution, status, verdict, note, reference, answer.
+
+    What is resolved stays so: a worker that was late by more than its lease adds good news and nothing else.
+    """
     await tx.run(
         """
-        UPDATE attempts SET ended_at = coalesce(attempts.ended_at, r.ended_at), resolved_at = r.resolved_at,
+        UPDATE attempts SET ended_at = coalesce(attempts.ended_at, r.ended_at),
+                            resolved_at = coalesce(attempts.resolved_at, r.resolved_at),
                             resolution = r.resolution, status = coalesce(r.status, attempts.status),
                             verdict = r.verdict, note = r.note, reference = r.reference,
                             answer = CASE WHEN r.answer = '' THEN attempts.answer ELSE r.answer END
@@ -311,23 +338,25 @@ async def close(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> None:
                      value ->> 'note' AS note, value ->> 'reference' AS reference, value ->> 'answer' AS answer
               FROM json_each(:rows) WHERE true) AS r
         WHERE attempts.forward = r.forward AND attempts.number = r.number
+          AND (attempts.resolved_at IS NULL OR r.resolution = 'happened' OR r.verdict = 'accepted')
         """,
         rows=rowset(rows),
     )
 
 
 async def move(tx: Tx, rows: Sequence[Mapping[str, Any]], *, now: int) -> None:
-    """Write forwards' new states. `rows`: id, state, reason, wish, due_at, until_at, open, tries, judge, options."""
+    """Write new states. `rows`: id, state, reason, wish, due_at, until_at, open, tries, judge, options, facts."""
     await tx.run(
         """
         UPDATE forwards SET state = r.state, reason = r.reason, wish = r.wish, due_at = r.due_at,
                             until_at = r.until_at, open = r.open, tries = r.tries, judge = r.judge,
-                            options = coalesce(r.options, forwards.options), parked = NULL, at = :now
+                            options = coalesce(r.options, forwards.options),
+                            facts = coalesce(r.facts, forwards.facts), parked = NULL, at = :now
         FROM (SELECT value ->> 'id' AS id, value ->> 'state' AS state, value ->> 'reason' AS reason,
                      value ->> 'wish' AS wish, CAST(value ->> 'due_at' AS BIGINT) AS due_at,
                      CAST(value ->> 'until_at' AS BIGINT) AS until_at, CAST(value ->> 'open' AS BIGINT) AS open,
                      CAST(value ->> 'tries' AS BIGINT) AS tries, CAST(value ->> 'judge' AS BIGINT) AS judge,
-                     value ->> 'options' AS options
+                     value ->> 'options' AS options, value ->> 'facts' AS facts
               FROM json_each(:rows) WHERE true) AS r
         WHERE forwards.id = r.id
         """,

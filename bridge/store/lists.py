@@ -181,7 +181,8 @@ async def attention(tx: Tx, *, since: int) -> dict[str, Sequence[Row]]:
         "forwards": await tx.rows(
             """
             SELECT state, target, rule, reason, count(*) AS count, min(at) AS oldest, max(at) AS newest, max(id) AS last
-            FROM forwards WHERE state IN ('failed', 'held') AND at >= :since
+            FROM forwards WHERE state IN ('failed', 'held', 'accepted') -- the index is for these
+              AND state IN ('failed', 'held') AND at >= :since
             GROUP BY state, target, rule, reason ORDER BY count(*) DESC, state
             """,
             since=since,
@@ -189,14 +190,16 @@ async def attention(tx: Tx, *, since: int) -> dict[str, Sequence[Row]]:
         "undo": await tx.rows(
             """
             SELECT target, rule, reason, count(*) AS count, min(at) AS oldest, max(at) AS newest, max(id) AS last
-            FROM forwards WHERE wish = 'undo' AND at >= :since GROUP BY target, rule, reason ORDER BY count(*) DESC
+            FROM forwards WHERE wish <> '' AND wish = 'undo' AND at >= :since
+            GROUP BY target, rule, reason ORDER BY count(*) DESC
             """,
             since=since,
         ),
         "unjudged": await tx.rows(
             """
             SELECT source, action, reason, count(*) AS count, min(at) AS oldest, max(at) AS newest, max(id) AS last
-            FROM evidence WHERE state = 'unjudged' AND at >= :since GROUP BY source, action, reason
+            FROM evidence WHERE state <> 'considered' AND state = 'unjudged' AND at >= :since
+            GROUP BY source, action, reason
             """,
             since=since,
         ),
@@ -210,7 +213,7 @@ async def attention(tx: Tx, *, since: int) -> dict[str, Sequence[Row]]:
         "waiting": await tx.rows(
             """
             SELECT source, reason, count(*) AS count, min(at) AS oldest, max(at) AS newest
-            FROM evidence WHERE state = 'waiting' GROUP BY source, reason
+            FROM evidence WHERE state <> 'considered' AND state = 'waiting' GROUP BY source, reason
             """
         ),
         "rejections": await tx.rows(
@@ -232,12 +235,12 @@ async def undelivered(tx: Tx, *, target: str, now: int) -> Row:
                                       LIMIT 10000) AS d) AS due,
                (SELECT count(*) FROM (SELECT 1 FROM forwards WHERE target = :target AND due_at > :now
                                       LIMIT 10000) AS l) AS later,
-               (SELECT count(*) FROM (SELECT 1 FROM forwards WHERE state = 'accepted' AND target = :target
-                                      LIMIT 10000) AS a) AS accepted,
-               (SELECT count(*) FROM (SELECT 1 FROM forwards WHERE state = 'held' AND target = :target
-                                      LIMIT 10000) AS h) AS held,
-               (SELECT count(*) FROM (SELECT 1 FROM forwards WHERE state = 'failed' AND target = :target
-                                      LIMIT 10000) AS f) AS failed
+               (SELECT count(*) FROM (SELECT 1 FROM forwards WHERE state IN ('failed', 'held', 'accepted')
+                                      AND state = 'accepted' AND target = :target LIMIT 10000) AS a) AS accepted,
+               (SELECT count(*) FROM (SELECT 1 FROM forwards WHERE state IN ('failed', 'held', 'accepted')
+                                      AND state = 'held' AND target = :target LIMIT 10000) AS h) AS held,
+               (SELECT count(*) FROM (SELECT 1 FROM forwards WHERE state IN ('failed', 'held', 'accepted')
+                                      AND state = 'failed' AND target = :target LIMIT 10000) AS f) AS failed
         """,
         target=target,
         now=now,

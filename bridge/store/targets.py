@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from .db import Row, Tx
+from .rows import idset
 
 
 async def all(tx: Tx) -> dict[str, Row]:
@@ -63,4 +66,27 @@ async def breaker(tx: Tx, *, name: str, state: str, failures: int, probe_at: int
         probe_at=probe_at,
         reason=reason,
         now=now,
+    )
+
+
+async def stranded(tx: Tx, *, known: Iterable[str]) -> Sequence[Row]:
+    """What waits for targets that are not among the known ones, which nobody carries anything to."""
+    return await tx.rows(
+        """
+        WITH RECURSIVE r (target) AS (
+            SELECT min(target) FROM forwards WHERE due_at IS NOT NULL
+            UNION ALL
+            SELECT (SELECT min(target) FROM forwards WHERE due_at IS NOT NULL AND target > r.target)
+            FROM r WHERE r.target IS NOT NULL
+        )
+        SELECT target, min(at) AS oldest, count(*) AS count
+        FROM (SELECT forwards.target, forwards.at FROM r
+              JOIN forwards ON forwards.due_at IS NOT NULL AND forwards.target = r.target
+              WHERE r.target NOT IN (SELECT value ->> 'id' FROM json_each(:known))
+              UNION ALL
+              SELECT target, at FROM forwards
+              WHERE parked IS NOT NULL AND target NOT IN (SELECT value ->> 'id' FROM json_each(:known))) AS waits
+        GROUP BY target ORDER BY target
+        """,
+        known=idset(known),
     )

@@ -145,7 +145,10 @@ class Talker:
 
 def _place(url: str) -> str:
     """An address as it may be written down: without what follows the host, which can carry tokens."""
-    parts = httpx2.URL(url)
+    try:
+        parts = httpx2.URL(url)
+    except httpx2.InvalidURL:
+        return "an address that is none"
     return f"{parts.scheme}://{parts.host}" + (f":{parts.port}" if parts.port else "")
 
 

@@ -28,16 +28,20 @@ class Stream(httpcore2.AsyncNetworkStream):
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
+        self.heard = False  # whether anything has come since we last said something
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
         try:
-            return await self._reader.read(max_bytes)
+            said = await self._reader.read(max_bytes)
+            self.heard = True
+            return said
         except (OSError, ssl.SSLError) as error:
             raise httpcore2.ReadError(str(error)) from error
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
         if not buffer:
             return
+        self.heard = False
         try:
             self._writer.write(buffer)
             await self._writer.drain()
@@ -66,8 +70,10 @@ class Stream(httpcore2.AsyncNetworkStream):
         return self
 
     def get_extra_info(self, info: str) -> Any:
-        if info == "is_readable":  # asked of an idle connection: has the other side closed it?
-            return self._reader.at_eof() or self._writer.is_closing()
+        if info == "is_readable":
+            # Asked of an idle connection: has the other side closed it, or said what nobody asked for?
+            unasked = bool(self._reader._buffer)  # type: ignore[attr-defined]
+            return unasked or self._reader.at_eof() or self._writer.is_closing()
         if info == "ssl_object":
             return self._writer.get_extra_info("ssl_object")
         return self._writer.get_extra_info({"client_addr": "sockname", "server_addr": "peername"}.get(info, info))
@@ -96,7 +102,7 @@ class Guarded(httpcore2.AsyncNetworkBackend):
     async def _connect(self, host: str, port: int) -> httpcore2.AsyncNetworkStream:
         try:
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # UnicodeError: it is no name at all
             raise httpcore2.ConnectError(f"{host} could not be looked up: {error}") from error
         addresses = [str(info[4][0]) for info in found]
         allowed = addresses if self._allow_private() else [one for one in addresses if reachable(one)]
@@ -108,7 +114,7 @@ class Guarded(httpcore2.AsyncNetworkBackend):
         for address in allowed[:4]:
             try:
                 return Stream(*await asyncio.open_connection(address, port))
-            except OSError as error:
+            except (OSError, OverflowError) as error:  # OverflowError: there is no such port
                 failure = error
         raise httpcore2.ConnectError(f"{host}: {failure}") from failure
 
@@ -128,6 +134,8 @@ def reachable(address: str) -> bool:
             ip = inner
         elif ip in ipaddress.ip_network("64:ff9b::/96"):
             ip = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        elif ip not in ipaddress.ip_network("2000::/3"):
+            return False  # all that is public so far; elsewhere lie forms of IPv4 and of local addresses that stay
     return ip.is_global and not ip.is_multicast
 
 
@@ -158,6 +166,10 @@ class Transport(httpx2.AsyncBaseTransport):
         )
         try:
             answer = await pool.handle_async_request(wire)
+            stream = answer.extensions.get("network_stream")
+            if isinstance(stream, Stream) and not stream.heard:
+                # It lay there before we asked: the rest of an earlier answer, and none to this request.
+                raise httpcore2.RemoteProtocolError("it answered before it was asked")
         except BaseException:
             self._pools.discard(pool)
             await asyncio.shield(pool.aclose())

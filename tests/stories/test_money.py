@@ -502,3 +502,74 @@ async def test_34_a_customer_whose_email_nobody_knows_waits_until_somebody_says_
                                               "created_at": house.clock.now.isoformat()})  # fmt: skip
         await house.sweep()
         assert states(await house.forwards()) == ["pending"]
+
+
+# 26. Delivery dedup
+
+
+async def test_26_two_orders_that_share_an_unsigned_delivery_id_are_both_kept(house: House) -> None:
+    first = await house.shop("orders/paid", house.order_body(1), id_="same")
+    second = await house.shop("orders/paid", house.order_body(2), id_="same")
+    assert [first.json()["status"], second.json()["status"]] == ["accepted", "accepted"]
+    assert len(await house.forwards()) == 2
+
+
+async def test_26_a_signed_delivery_id_is_enough(house: House) -> None:
+    first = await house.follow("1", message="m1")
+    second = await house.follow("1", message="m1")
+    assert [first.json()["status"], second.json()["status"]] == ["accepted", "duplicate"]
+
+
+# 32. Link and ingest can miss each other
+
+
+async def test_32_what_waits_although_its_account_is_linked_is_swept_up(house: House) -> None:
+    """On an engine with many writers a link and the evidence it should free can commit side by side."""
+    await house.follow("1234")
+    await house.bridge.db.transact(
+        lambda tx: tx.run(
+            "INSERT INTO links (id, source, account, customer, how, linked_at, at) "
+            "VALUES ('lnk_1', 'twitch', '1234', 'ann', 'elsewhere', 0, 0)"
+        )
+    )
+    await house.bridge.db.transact(lambda tx: tx.run("INSERT INTO customers (id, person, at) VALUES ('ann', 'ann', 0)"))
+    assert await house.forwards() == []
+    await house.sweep()
+    assert states(await house.forwards()) == ["pending"]
+
+
+# 33. Another process' writes
+
+
+async def test_33_what_the_command_line_writes_reaches_a_running_worker_within_a_second_or_so(
+    build_house: Builder,
+) -> None:
+    async with build_house(ORDER_RULE) as house, build_house(ORDER_RULE) as elsewhere:
+        scene = elsewhere.bridge.scene("operator:test")
+        await elsewhere.bridge.db.transact(lambda tx: operate.pause(tx, "hook", scene, "maintenance"))
+        await house.order()
+        worker = asyncio.create_task(house.bridge.worker.run())
+        try:
+            await asyncio.sleep(0.2)
+            assert states(await house.forwards()) == ["pending"]
+            await elsewhere.bridge.db.transact(lambda tx: operate.resume(tx, "hook", scene, "done"))
+            async with asyncio.timeout(5):
+                while states(await house.forwards()) != ["delivered"]:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+        finally:
+            house.bridge.worker.stop()
+            await worker
+
+
+# 34. Without [signing]
+
+
+async def test_34_without_signing_the_extra_headers_are_off_and_check_says_so(build_house: Builder) -> None:
+    head = HEAD.replace('[signing]\nsecret = ["env:SIGNING_SECRET"]\n', "")
+    async with build_house(FOLLOW_RULE, head=head) as house:
+        await house.link("ann", "1234")
+        await house.follow()
+        await house.work()
+        [call] = house.vendor.calls("POST", "gameball.test")
+        assert not [name for name in call.headers if name.startswith("webhook-")]
+        assert any("there is no [signing]" in one for one in house.bridge.config.warnings)
