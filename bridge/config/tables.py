@@ -86,6 +86,11 @@ def targets(
                 (*at, "per_second"), "per_second is how many calls a second this target gets: a number above 0"
             )
             rate = provider.per_second
+        if provider.signs_with and not document.flag(table, at, "signed_headers", True):
+            document.fault(
+                (*at, "signed_headers"),
+                f"{provider.title} is told apart by its signed headers: without them a repeat would count twice",
+            )
         own = settings.get(provider.signs_with) or () if provider.signs_with else signing
         found[name] = TargetTable(
             name=name,

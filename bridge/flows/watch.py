@@ -173,7 +173,8 @@ async def _wrong(tx: Tx, scene: Scene, breakers: Mapping[str, Any]) -> dict[str,
         key = f"{row['state']} {row['target']}"
         count = row["count"] + int(found.get(key, "0").partition(" ")[0])
         what = "forward" if count == 1 else "forwards"
-        found[key] = f"{count} {what} to {row['target']} {row['state']}; latest: {row['reason']}"
+        # Not the reason: a target's words can name a customer, and this leaves the house.
+        found[key] = f"{count} {what} to {row['target']} {row['state']}; `loyalty-bridge status` says why"
     for row in await targets.stranded(tx, known=scene.config.targets):
         name, what = row["target"], "forward" if row["count"] == 1 else "forwards"
         found[f"stranded {name}"] = f"{row['count']} {what} to {name}, and there is no [target.{name}] any more"

@@ -573,3 +573,10 @@ async def test_34_without_signing_the_extra_headers_are_off_and_check_says_so(bu
         [call] = house.vendor.calls("POST", "gameball.test")
         assert not [name for name in call.headers if name.startswith("webhook-")]
         assert any("there is no [signing]" in one for one in house.bridge.config.warnings)
+
+
+async def test_14_a_target_that_knows_a_repeat_by_its_signed_headers_keeps_them(build_house: Builder) -> None:
+    head = HEAD.replace('secret = "env:WEBHOOK_SECRET"', 'secret = "env:WEBHOOK_SECRET"\nsigned_headers = false')
+    with pytest.raises(ConfigError, match="a repeat would count twice"):
+        async with build_house(head=head):
+            pass
