@@ -129,7 +129,8 @@ def _attempt(paper: Paper, part: Told) -> tuple[list[Part], list[str | tuple[str
     if part["resolution"] and part["resolved_at"] and part["verdict"] in ("accepted", "unclear"):
         ended = f"{part['resolution']}, seen {paper.time(part['resolved_at'])}"
     elif part["ended_at"] and not part["resolved_at"]:
-        ended = "nobody can tell yet whether it took effect"
+        accepted = part["verdict"] == "accepted"
+        ended = "the target's own record does not show it yet" if accepted else "nobody can tell whether it took effect"
     head: list[Part] = [f"attempt {part['number']}  ", state(part["state"]), f"{status}{sent}"]
     said = " ".join(str(part["answer"]).split())
     answer = f"answer: {said}" if said and said not in part["note"] else ""
