@@ -127,7 +127,9 @@ class Bridge:
         return self.process.wait(within)
 
     def memory(self) -> int:
-        """Resident bytes."""
+        """Resident bytes; 0 where the system does not tell."""
+        if not Path("/proc/self/status").exists():
+            return 0
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) * 1024

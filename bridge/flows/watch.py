@@ -76,6 +76,8 @@ class Chores:
         except StoreError:
             for key, value in counts.items():
                 ledger.counts[key] = ledger.counts.get(key, 0) + value
+            ledger.heard = {**heard, **ledger.heard}
+            ledger.refused = [*refused, *ledger.refused][: ledger.most]
             raise
 
     async def each_ten_seconds(self, scene: Scene, breakers: Mapping[str, Any]) -> bool:

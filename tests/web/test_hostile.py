@@ -16,6 +16,7 @@ import pytest
 
 from bridge.flows import operate
 from bridge.flows.watch import Ledger
+from bridge.kit.errors import StoreError
 from bridge.store import rejections
 from tests.conftest import FOLLOW_RULE, HEAD, ORDER_RULE, SECRETS, Builder, House
 
@@ -553,6 +554,32 @@ async def test_poison_in_a_customer_hurts_only_its_own_delivery(
         assert len(delivered) >= 20
 
 
+ODD = """
+[source.odd]
+webhook_secret = "env:REVIEWS"
+"""
+
+
+async def test_what_only_the_store_finds_unfit_is_kept_as_failed_and_hurts_nobody_else(build_house: Builder) -> None:
+    """A bug of a provider's is no reason to let the sender repeat for days, nor to lose what it sent."""
+    head = 'plugins = ["tests.web.odd"]\n' + HEAD + ODD
+    async with build_house(FOLLOW_RULE, ORDER_RULE, head=head, variables=KEYS) as house:
+
+        async def odd(number: int) -> httpx2.Response:
+            body = json.dumps({"id": number, "odd": number % 2}).encode()
+            mac = hmac.new(REVIEWS.encode(), body, hashlib.sha256).hexdigest()
+            return await post(house, "/webhooks/odd", body, {"content-type": "application/json", "x-odd": mac})
+
+        answers = await asyncio.gather(*(odd(number) for number in range(40)), *(house.order(n) for n in range(10)))
+        assert {answer.status_code for answer in answers} == {200}
+        rows = [row for row in await house.rows("deliveries") if row["source"] == "odd"]
+        assert [json.loads(row["body"])["odd"] for row in rows if row["state"] == "failed"] == [1] * 20
+        assert len(rows) == 40
+        assert all("cannot be kept" in row["reason"] for row in rows if row["state"] == "failed")
+        assert len(await house.forwards()) == 10
+        assert (await odd(1)).json()["status"] == "duplicate"
+
+
 # --- content type, method, path --------------------------------------------------------------------------------
 
 
@@ -699,6 +726,23 @@ async def test_a_flood_of_forgeries_writes_nothing_until_the_flush_and_little_th
     [number] = [row for row in await open_house.rows("numbers") if row["name"] == "rejected"]
     assert (number["label"], number["value"]) == ("shop bad_signature", 3000)
     watcher.connection.close()
+
+
+async def test_what_was_refused_while_nothing_could_be_written_is_written_later(open_house: House) -> None:
+    import sqlite3
+
+    open_house.bridge.db._writer.PATIENCE = 0.05
+    other = sqlite3.connect(open_house.bridge.db.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    for _ in range(3):
+        await post(open_house, "/webhooks/shop", b"{}", {})
+        with pytest.raises(StoreError):
+            await open_house.bridge.chores.flush()
+    other.execute("ROLLBACK")
+    other.close()
+    await open_house.bridge.chores.flush()
+    assert len(await open_house.rows("rejections")) == 3
+    assert (await open_house.rows("numbers"))[0]["value"] == 3
 
 
 async def test_strangers_cannot_make_the_counters_grow(open_house: House) -> None:
