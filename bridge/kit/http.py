@@ -34,6 +34,7 @@ class Request:
     form: Mapping[str, str] | None = None
     content: bytes | None = None
     repeatable: bool = False  # a POST that changes nothing when it is repeated: a search, an upsert
+    authorized: bool = False  # carries `Authorization: Bearer` with the token that `Target.token` fetches
 
     @property
     def harmless(self) -> bool:

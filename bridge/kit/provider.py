@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
-from .fields import Action, Option, Setting, Settings
+from .fields import Action, Fact, Option, Setting, Settings
 from .http import Talk
 from .signatures import Scheme
 from .types import NOTHING, Customer, Delivery, Evidence, Forward, Ignored, Inbound, Outcome, Reply
@@ -73,7 +73,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A provider we tell."""
+    """A provider we tell. Only `send` is needed; everything else says how far it can be trusted, and asked."""
 
     name: str
     title: str
@@ -82,18 +82,44 @@ class Target:
     options: Sequence[Option]
     send: Callable[[Forward, Settings], Talk[Outcome]]
     base_url: str = ""  # the vendor's address, where it has one for all
+    configure: Callable[[Target, Settings], Target] | None = None  # a target that its own table describes
+    fault: Callable[[Mapping[str, Any]], str] | None = None  # what is wrong with a rule's send as a whole, in words
+
+    # Doubt: what a repeat does, whose calls must be alone, and how to find out what happened.
     repeat_safe_for: timedelta = timedelta(0)  # how long a repeat under the same key is harmless; zero: never
-    lane: Callable[[Forward], str] | None = None  # the reward whose doubt must be alone; None: keyed, none needed
-    baseline: Callable[[Forward, Settings], Talk[str]] | None = None  # read before the call, kept with the attempt
+    repeat_safe: Callable[[Forward], timedelta] | None = None  # the same, where it depends on what is sent
+    lane: Callable[[Forward], str] | None = None  # the reward whose doubt must be alone; None or '': keyed, none needed
+    baseline: Callable[[Forward, Settings], Talk[str | Outcome]] | None = None  # read before the call, kept with the
+    # attempt; an Outcome ends the attempt before anything has left
+    baseline_keeps: timedelta = timedelta(0)  # how long `Outcome.left` may stand in for reading the next baseline
     reconcile: Callable[[Forward, str, Settings], Talk[Outcome]] | None = None  # after an unclear one: did it happen?
     granted: Callable[[Forward, str, Settings], Talk[Outcome]] | None = None  # after an accepted one: was it granted?
     reconcile_after: timedelta = timedelta(seconds=30)  # how long the target may still be working on it
     confirm_within: timedelta = timedelta(hours=1)  # how long an accepted one may take to be granted
-    probe: Callable[[Sequence[Mapping[str, Any]], Settings], Talk[Sequence[str]]] | None = None  # `check --live`
+    undo: Callable[[Forward, Settings], Talk[Outcome]] | None = None  # claw back, where the API can
+
+    # Customers: what it calls them, and what can be done about one it does not know.
+    customer: Literal["id", "email", "phone", "any"] = "any"  # which of the customer's names it cannot do without
+    find: Callable[[Forward, Settings], Talk[str | Outcome]] | None = None  # its own name for the customer; remembered
+    create: Callable[[Forward, Settings], Talk[Outcome]] | None = None  # make the customer known; repeating is harmless
+
+    # Calls: many at once, how fast, and how they are authorized.
+    send_many: Callable[[Sequence[Forward], Settings], Talk[Sequence[Outcome] | Outcome]] | None = None  # one call, an
+    # outcome for each in order; a single Outcome: the call as a whole was answered so
+    most_at_once: int = 1  # forwards in one `send_many`
+    token: Callable[[Settings], Talk[str]] | None = None  # a bearer token for `Request.authorized`; '': refused
     per_second: float = 10  # the documented rate, kept below
     timeout: timedelta = timedelta(seconds=30)
-    customer: Literal["id", "email", "phone", "any"] = "any"  # which of the customer's names it cannot do without
     signs_with: str = ""  # the setting with its own Standard Webhooks keys; empty: [signing] of bridge.toml
-    undo: Callable[[Forward, Settings], Talk[Outcome]] | None = None  # claw back, where the API can
+
+    # What its answers carry, for `show` and `tell`.
+    shows: Sequence[Fact] = ()
+    bearer: Sequence[str] = ()  # fields that are worth something to whoever reads them: kept sealed, masked elsewhere
+
+    probe: Callable[[Sequence[Mapping[str, Any]], Settings], Talk[Sequence[str]]] | None = None  # `check --live`
     steps: Sequence[str] = ()
     room: Room = "loyalty"
+
+    def repeat_harmless(self, forward: Forward) -> timedelta:
+        """How long a repeat of this forward under the same key is harmless."""
+        return self.repeat_safe(forward) if self.repeat_safe else self.repeat_safe_for

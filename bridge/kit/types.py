@@ -168,7 +168,9 @@ class Outcome:
     note: str = ""
     reference: str = ""  # the target's own id for what it did
     retry_after: timedelta | None = None  # may only lengthen the schedule
-    shown: Mapping[str, Any] = field(default_factory=lambda: NOTHING)  # the answer's fields
+    shown: Mapping[str, Any] = field(default_factory=lambda: NOTHING)  # as `Target.shows` names them
+    missing: bool = False  # with REFUSED: the target does not know this customer; nothing happened
+    left: str = ""  # what the target's record shows after this call: the baseline of the next one in its lane
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,6 +221,8 @@ class Forward:
     lease: int = 0  # the fencing token
     earlier: Attempt | None = None  # the first unclear, sent attempt of this same forward
     undoes: str = ""  # for kind = undo: the forward it takes back
+    known_as: str = ""  # the target's own name for the customer, where `Target.find` found one
+    baseline: str = ""  # what the target showed before this call; empty until it has been read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
