@@ -21,14 +21,18 @@ from bridge import store
 from bridge.config import Config
 from bridge.env import Env
 from bridge.flows import operate
-from bridge.flows.forward import Leased, Settled, Teller
 from bridge.flows.ingest import Arrival, Remembered, remember
+from bridge.flows.lease import Leased
+from bridge.flows.line import Line
 from bridge.flows.scene import Scene
+from bridge.flows.settle import Settled
+from bridge.flows.tell import Teller
 from bridge.flows.watch import Chores, Ledger
 from bridge.kit import BridgeError, ConfigError, ForwardState, Source, Target
 from bridge.store import Store, Tx, forwards
 from bridge.store.rows import ms
 from bridge.talk import Talker, Transport
+from bridge.vault import Vault
 from bridge.worker import Worker
 
 log = structlog.get_logger("app")
@@ -188,10 +192,11 @@ async def open_bridge(
     try:
         await check_ledger(db, config)
         talker = Talker(http, clock, f"LoyaltyBridge/{VERSION}")
+        vault = Vault(env.secret_keys)
         chores = Chores(db, talker, ledger, clock)
         worker = Worker(
             db,
-            Teller(db, talker),
+            Teller(Line(db, talker, vault, clock)),
             lambda: found[0].scene("worker"),
             clock,
             chores,

@@ -11,9 +11,11 @@ from datetime import datetime, timedelta
 import structlog
 
 from bridge.config import Config, TargetTable
-from bridge.flows import forward, watch
-from bridge.flows.forward import Leased, Settled, Teller
+from bridge.flows import watch
+from bridge.flows.lease import LONGEST_GATHER, Leased, take
 from bridge.flows.scene import Scene
+from bridge.flows.settle import Settled, settle
+from bridge.flows.tell import Teller
 from bridge.kit import ForwardState
 from bridge.kit.errors import StoreError
 from bridge.store import Store, Tx, forwards, targets
@@ -101,7 +103,15 @@ class Gate:
     paused: bool = False
 
     @property
+    def batches(self) -> bool:
+        """Whether a call takes many forwards: then what bounds it is reading baselines, which has a pace of its own."""
+        return self.table.provider.send_many is not None
+
+    @property
     def slots(self) -> int:
+        if self.batches:
+            read_in_time = int(self.table.per_second * LONGEST_GATHER.total_seconds())
+            return max(1, min(self.table.provider.most_at_once, read_in_time))
         return SLOTS if self.table.provider.repeat_safe_for else SLOTS_IN_DOUBT
 
 
@@ -132,7 +142,7 @@ async def lease(tx: Tx, asks: list[Ask]) -> list[Got]:
         if row is not None and row["paused_at"] is not None:
             found.append(Got([], True, None))
             continue
-        leased = await forward.take(tx, ask.table, ask.scene, ask.limit)
+        leased = await take(tx, ask.table, ask.scene, ask.limit)
         due = await forwards.next_due(tx, target=ask.table.name)
         found.append(Got(leased, False, when(due) if due is not None else None))
     return found
@@ -154,6 +164,7 @@ class Worker:
         self.db, self.teller, self.scene, self.clock, self.chores = db, teller, scene, clock, chores
         self.seen, self.busy = seen, busy
         self.gates: dict[str, Gate] = {}
+        teller.more = self.more
         self._woken = asyncio.Event()
         self._stopping = False
         self._running: set[asyncio.Task[None]] = set()
@@ -230,7 +241,8 @@ class Worker:
             for (gate, room), got in zip(asked, found, strict=True):
                 if isinstance(got, BaseException):  # what the others have leased must not wait for its lease to end
                     log.error("nothing could be leased", target=gate.table.name, error=f"{type(got).__name__}: {got}")
-                    gate.rate.give_back(room)
+                    if not gate.batches:
+                        gate.rate.give_back(room)
                     gate.due = self.clock() + timedelta(seconds=1)
                 else:
                     self._start(gate, room, got, scene)
@@ -241,7 +253,15 @@ class Worker:
     def _room(self, gate: Gate, now: datetime) -> int:
         if gate.due is None or gate.due > now or (gate.not_before and gate.not_before > now):
             return 0
-        return gate.rate.take(now, max(0, gate.breaker.allows(now, gate.in_flight, self._slots(gate))))
+        allowed = max(0, gate.breaker.allows(now, gate.in_flight, self._slots(gate)))
+        return allowed if gate.batches else gate.rate.take(now, allowed)
+
+    def more(self, target: str) -> bool:
+        """Whether this target has more that is due and can be leased in the next round."""
+        gate = self.gates.get(target)
+        if gate is None or gate.paused or self._stopping:
+            return False
+        return gate.batches and self._room(gate, self.clock()) > 0
 
     def _slots(self, gate: Gate) -> int:
         busy = self.busy is not None and self.busy()
@@ -258,14 +278,15 @@ class Worker:
         slots = self._slots(gate)
         if gate.in_flight and gate.breaker.allows(now, gate.in_flight, slots) <= 0:
             return 5.0 if slots == gate.slots else 0.25  # whatever ends wakes us
-        if gate.rate.tokens < 1:
+        if gate.rate.tokens < 1 and not gate.batches:
             moments.append(gate.rate.next(now))
         return (max(moments) - now).total_seconds()
 
     def _start(self, gate: Gate, room: int, got: Got, scene: Scene) -> None:
         gate.paused = got.paused
         gate.due = got.next_due
-        gate.rate.give_back(room - len(got.leased))
+        if not gate.batches:
+            gate.rate.give_back(room - len(got.leased))
         for leased in got.leased:
             gate.in_flight += 1
             task = asyncio.create_task(self._carry(gate, leased, scene))
@@ -274,8 +295,8 @@ class Worker:
 
     async def _carry(self, gate: Gate, leased: Leased, scene: Scene) -> None:
         try:
-            settled = await self.teller.run(leased, scene, self.clock)
-            state = await self.db.join(forward.settle, settled)
+            settled = await self.teller.run(leased, scene)
+            state = await self.db.join(settle, settled)
         except StoreError as error:
             # Nothing is lost: the attempt stays open, and comes due again when its lease runs out.
             log.error("an attempt could not be settled", forward=leased.forward.id, error=error.message)
@@ -353,10 +374,10 @@ class Worker:
 
     async def _drain(self) -> None:
         """Let what has left come back, within the grace; what has not ended then is read off the store next time."""
-        if not self._running:
-            return
-        _, late = await asyncio.wait(self._running, timeout=GRACE.total_seconds())
-        for task in late:
-            task.cancel()
-        if late:
-            await asyncio.wait(late)
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=GRACE.total_seconds())
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late)
+        await self.teller.close()

@@ -22,7 +22,7 @@ from bridge.cli import app
 from bridge.cli.later import LATER
 from bridge.config import TOP, tables
 from bridge.config.rules import KEYS
-from bridge.flows import forward
+from bridge.flows import steps
 from bridge.kit import ConfigError, Rejected, Source, errors, standard_headers, states
 from bridge.kit.fields import said
 from bridge.store.rejections import KEPT
@@ -182,11 +182,11 @@ def test_every_state_stands_in_the_map_of_the_house() -> None:
 
 
 def test_every_verdict_stands_in_the_map_of_the_house() -> None:
-    assert not [verdict for verdict in forward.Verdict if f"`{verdict}`" not in HOUSE]
+    assert not [verdict for verdict in steps.Verdict if f"`{verdict}`" not in HOUSE]
 
 
 def test_the_retry_schedule_is_the_one_that_is_printed() -> None:
-    printed = ", ".join(said(wait) for wait in forward.SCHEDULE)
+    printed = ", ".join(said(wait) for wait in steps.SCHEDULE)
     assert f"**{printed}**" in flat(README)
     assert f"after {PROBES[0]} s, then {PROBES[1]}, {PROBES[2]} and so on up to ten minutes" in flat(README)
     assert PROBES[-1] == 600

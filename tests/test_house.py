@@ -22,9 +22,9 @@ FILES = sorted([*(ROOT / "bridge").rglob("*.py"), *(ROOT / "providers").rglob("*
 LONGEST = 300
 #: Those that are longer, how long they may be, and why. The list shrinks: nothing is added to it, no number rises.
 LONGER: Mapping[str, tuple[int, str]] = {
-    "bridge/flows/forward.py": (740, "one attempt from lease to settle; the confirming reads could move out"),
+    "bridge/flows/tell.py": (340, "one attempt from lease to answer"),
     "bridge/kit/signatures.py": (510, "four schemes that share one shape; the fault texts could move out"),
-    "bridge/store/forwards.py": (520, "all statements over forwards and attempts; attempts could have a file"),
+    "bridge/store/forwards.py": (390, "all statements over forwards"),
     "bridge/flows/operate.py": (500, "all of an operator's verbs; link and grant could have files"),
     "bridge/worker.py": (400, "the loop with its breaker and rate, which could have a file"),
     "bridge/store/db.py": (380, "the engine and the group commit"),

@@ -70,7 +70,9 @@ def row(one: Source | Target) -> dict[str, Any]:
         more = {"options": options, "customer": one.customer, "per_second": one.per_second}
         reconcile = said(one.reconcile_after) if one.reconcile else "cannot be asked"
         safe = said(one.repeat_safe_for) if one.repeat_safe_for else "never"
-        return {**common, **more, "repeat_safe_for": safe, "reconcile_after": reconcile, "live": one.probe is not None}
+        able = {"live": one.probe is not None, "creates_customers": one.create is not None, "at_once": one.most_at_once}
+        shows = [{"name": fact.name, "kind": fact.kind, "meaning": fact.meaning} for fact in one.shows]
+        return {**common, **more, "repeat_safe_for": safe, "reconcile_after": reconcile, **able, "answers": shows}
     actions = [
         {
             "name": name,
@@ -140,6 +142,13 @@ def _whole(paper: Paper, told: Mapping[str, Any]) -> None:
             indent=2,
             hang=2,
         )
+        if told["at_once"] > 1:
+            paper.say(f"One call takes up to {told['at_once']} forwards.", indent=2, hang=2)
+        if told["answers"]:
+            paper.blank()
+            paper.heading("  What it answers, for `show` and `tell`")
+        for fact in told["answers"]:
+            paper.say(f"{fact['name']:<18}", (f"{fact['kind']:<10}", "dim"), fact["meaning"], indent=4, hang=28)
     paper.blank()
     paper.heading("  Settings")
     for setting in told["settings"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bridge.config import sentences
@@ -65,7 +66,7 @@ def _live(door: Door, config: Config) -> dict[str, list[str]]:
     """What each loyalty API says when it is asked something harmless: faults by target."""
     from bridge.app import VERSION, clock
     from bridge.kit.errors import Unavailable
-    from bridge.talk import Talker, Transport
+    from bridge.talk import Bearer, Talker, Transport
 
     async def ask() -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
@@ -75,8 +76,11 @@ def _live(door: Door, config: Config) -> dict[str, list[str]]:
                 if table.provider.probe is None:
                     continue
                 sends = [send.options for rule in config.rules for send in rule.sends if send.to == name]
+                fetch = table.provider.token
+                bearer = Bearer(partial(fetch, table.settings)) if fetch else None
                 try:
-                    said = await talker.hold(table.provider.probe(sends, table.settings), within=table.timeout)
+                    probe = table.provider.probe(sends, table.settings)
+                    said = await talker.hold(probe, within=table.timeout, bearer=bearer)
                     found[name] = list(said)
                 except Unavailable as failure:
                     found[name] = [failure.message]

@@ -73,7 +73,7 @@ async def _changed(tx: Tx, since: int) -> list[dict[str, Any]]:
 
     rows = [{"what": what, **row} for what in FOLLOWED for row in await report.changes(tx, what, since=since)]
     tried = [row["id"] for row in rows if row["what"] == "forwards" and row["attempts"]]
-    rows += [{**one, "what": "attempts"} for one in await story.attempts(tx, tried, since=since)]
+    rows += [{**one, "what": "attempts"} for one in await story.tries(tx, tried, since=since)]
     order = {what: place for place, what in enumerate((*FOLLOWED, "attempts"))}
     return sorted(rows, key=lambda row: (str(row["at"]), order[row["what"]]))
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from bridge.kit import Action, Source, Target
 from bridge.kit.expressions import Expression
+from bridge.kit.fields import said
 
 CustomerKey = Literal["id", "email", "phone"]
 
@@ -39,6 +40,17 @@ class SourceTable:
     max_body: int = 1024 * 1024
 
 
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """What is done about a customer the target does not know: created where the API can, else waited for this long."""
+
+    create: bool = False
+    wait: timedelta = timedelta(days=30)  # nothing: the forward fails
+
+    def __str__(self) -> str:
+        return "create" if self.create else f"wait {said(self.wait)}" if self.wait else "fail"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetTable:
     """One `[target.NAME]`."""
@@ -52,6 +64,10 @@ class TargetTable:
     reconcile_after: timedelta
     signed_headers: bool = True
     signing: tuple[str, ...] = field(default=(), repr=False)  # Standard Webhooks keys, newest first
+    missing: Missing = Missing()
+    most: float | None = None  # the ceiling of one call, for amounts that the caller sets
+    dry_run: bool = False  # decide and record, send nothing
+    gather: timedelta = timedelta(0)  # how long a batch waits for company that is not due yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +86,22 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tell:
+    """Where what a target answered is passed on to, once."""
+
+    to: str
+    options: Mapping[str, Any]  # of a send to that target, as written; computed over `answer` and the facts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
     """One `send` of a rule: a target and what to tell it."""
 
     id: str  # counts in the ledger; the target's name where the rule does not say
     to: str
     options: Mapping[str, Any]  # literals and computed values, as written
-    lane: str = ""
+    show: tuple[str, ...] = ()  # fields of the target's answer for the customer's own page
+    tell: Tell | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

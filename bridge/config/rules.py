@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Any
 
 from bridge.kit import ExpressionError
 from bridge.kit.expressions import Expression, compile
-from bridge.kit.fields import Option, types
+from bridge.kit.fields import types
 
+from . import sends as sending
 from .model import Limit, Rule, Send, SourceTable, TargetTable, When
 from .reader import Document, Path_
 
 KEYS = {"id", "name", "when", "where", "limit", "wait", "from", "until", "send", "was", "i_accept_the_platform_policy"}
 LATER = {"already", "review", "min_account_age", "min_followers"}
-SEND_LATER = {"show", "tell"}
 
 PERIODS: Mapping[str, Limit] = {
     "once": Limit(),
@@ -68,7 +68,7 @@ def _rule(
         return None
     wait = document.duration(table, at, "wait", timedelta(0))
     where = document.text(table, at, "where")
-    sends = _sends(document, table, at, targets)
+    sends = sending.read(document, table, at, targets)
     whens = _whens(document, table, at, sources, where, sends, targets)
     if wait:
         for one in whens:
@@ -104,7 +104,7 @@ def _whens(
     for name in named:
         source_name, _, action_name = name.rpartition(".")
         source = sources.get(source_name)
-        if source is None and source_name in _written(document, "source"):
+        if source is None and source_name in sending.written(document, "source"):
             continue  # its own faults have been told
         if source is None:
             known = ", ".join(f"{s.name}.{a}" for s in sources.values() for a in s.provider.actions) or "none yet"
@@ -135,7 +135,8 @@ def _whens(
             target = targets.get(send.to)
             if target:
                 place = (*at, "send", number) if isinstance(table.get("send"), list) else (*at, "send")
-                computed[send.id] = _compute(document, place, name, send, target, kinds)
+                computed[send.id] = sending.compute(document, place, name, send.options, target, kinds)
+                sending.check_tell(document, place, name, send, targets, kinds)
         found.append(
             When(
                 source=source_name,
@@ -150,102 +151,6 @@ def _whens(
             )
         )
     return tuple(found)
-
-
-def _sends(
-    document: Document, table: Mapping[str, Any], at: Path_, targets: Mapping[str, TargetTable]
-) -> tuple[Send, ...]:
-    given = table.get("send")
-    tables = given if isinstance(given, list) else [given] if isinstance(given, dict) else []
-    if not tables:
-        document.fault((*at, "send"), 'a rule needs send = { to = "target", ... }, or several [[rule.send]]')
-    sends: list[Send] = []
-    for number, one in enumerate(tables):
-        place = (*at, "send", number) if isinstance(given, list) else (*at, "send")
-        for key in SEND_LATER & set(one):
-            document.fault((*place, key), f"{key} is not in this version")
-        to = document.text(one, place, "to")
-        if to not in targets and to in _written(document, "target"):
-            continue  # its own faults have been told
-        if to not in targets:
-            known = ", ".join(targets) or "none yet"
-            document.fault((*place, "to"), f"there is no [target.{to or '?'}]; there are: {known}")
-            continue
-        options = {key: value for key, value in one.items() if key not in {"to", "id"} | SEND_LATER}
-        provider = targets[to].provider
-        document.known(options, place, (option.name for option in provider.options), what=f"a send to {to}")
-        for option in provider.options:
-            if option.name not in options:
-                if option.required:
-                    document.fault(place, f"a send to {to} needs {option.name}: {option.meaning}")
-                elif option.default is not None:
-                    options[option.name] = option.default
-        send = Send(id=document.text(one, place, "id") or to, to=to, options=options)
-        if any(send.id == other.id for other in sends):
-            document.fault(
-                place, f"two sends of this rule go to {to}; give each an id of its own: it counts in the ledger"
-            )
-        sends.append(send)
-    return tuple(sends)
-
-
-def _written(document: Document, kind: str) -> Mapping[str, Any]:
-    """The tables of a kind as they stand in the file, right or wrong."""
-    tables = document.values.get(kind)
-    return tables if isinstance(tables, dict) else {}
-
-
-def _compute(
-    document: Document, place: Path_, name: str, send: Send, target: TargetTable, kinds: Mapping[str, Any]
-) -> dict[str, Expression]:
-    """Compile every `=` text of a send, and check its literals against the option's type."""
-    compiled: dict[str, Expression] = {}
-    for option in target.provider.options:
-        if option.name not in send.options:
-            continue
-        value = send.options[option.name]
-        top = isinstance(value, str) and value.startswith("=")
-        for text in _expressions(value):
-            try:
-                wants = (option.kind,) if top and option.kind not in ("any", "map") else ()
-                compiled[text] = compile(text[1:], kinds, wants=_wanted(wants))
-            except ExpressionError as error:
-                document.fault((*place, option.name), f"{option.name}, over the facts of {name}: {error.message}")
-        if not top and (said := fault(option, value)):
-            document.fault((*place, option.name), f"{option.name} {said}")
-    return compiled
-
-
-def _wanted(wants: tuple[str, ...]) -> tuple[str, ...]:
-    return ("double", "int") if wants == ("double",) else wants
-
-
-def _expressions(value: Any) -> Iterator[str]:
-    if isinstance(value, str) and value.startswith("="):
-        yield value
-    elif isinstance(value, dict):
-        for one in value.values():
-            yield from _expressions(one)
-    elif isinstance(value, list):
-        for one in value:
-            yield from _expressions(one)
-
-
-def fault(option: Option, value: Any) -> str:
-    """What is wrong with an option's value, in words; empty where nothing is."""
-    right = {
-        "string": isinstance(value, str),
-        "int": isinstance(value, int) and not isinstance(value, bool),
-        "double": isinstance(value, int | float) and not isinstance(value, bool),
-        "bool": isinstance(value, bool),
-        "map": isinstance(value, Mapping),
-        "list": isinstance(value, list),
-    }.get(option.kind, True)
-    if not right:
-        return f"is a {option.kind}, not {value!r}" + (f"; for example {option.example}" if option.example else "")
-    if option.least is not None and isinstance(value, int | float) and value < option.least:
-        return f"is at least {option.least:g}, not {value!r}"
-    return ""
 
 
 def _limit(document: Document, table: Mapping[str, Any], at: Path_) -> Limit:

@@ -10,13 +10,15 @@ from urllib.parse import urlsplit
 
 from bridge.kit import ExpressionError, Setting, Source, Target, duration, standard_fault
 
-from .model import CustomerKey, SourceTable, TargetTable
+from .model import CustomerKey, Missing, SourceTable, TargetTable
 from .reader import Document, Path_
 from .secrets import resolve, resolve_all
 
 SOURCE_KEYS = ("provider", "was", "customer", "customer_prefix", "quiet_after", "max_body")
-TARGET_KEYS = ("provider", "base_url", "per_second", "timeout", "reconcile_after", "signed_headers")
-TARGET_LATER = ("missing_customer", "most", "dry_run", "gather")
+TARGET_KEYS = (
+    "provider", "base_url", "per_second", "timeout", "reconcile_after", "signed_headers", "missing_customer", "most",
+    "dry_run",
+)  # fmt: skip
 #: Overrides every source takes: self-hosted platforms, proxies and stand-ins need them.
 ADDRESSES = ("authorize_url", "token_url", "api_url")
 
@@ -73,13 +75,17 @@ def targets(
         provider = _provider(document, table, at, name, catalogue, "target")
         if provider is None:
             continue
-        for key in TARGET_LATER:
-            if key in table:
-                document.fault((*at, key), f"{key} is not in this version")
-        known = (*TARGET_KEYS, *TARGET_LATER)
-        settings = _settings(document, table, at, provider.settings, known, environ, provider.title)
+        keys = (*TARGET_KEYS, "gather") if provider.send_many else TARGET_KEYS
+        before = len(document.faults)
+        settings = _settings(document, table, at, provider.settings, keys, environ, provider.title)
         base_url = _url(document, table, at, "base_url") if "base_url" in table else provider.base_url
         settings["base_url"] = base_url.rstrip("/")
+        if provider.configure and len(document.faults) == before:
+            try:
+                provider = provider.configure(provider, settings)
+            except ValueError as error:
+                document.fault(at, f"[target.{name}] {error}")
+                continue
         rate = table.get("per_second", provider.per_second)
         if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate <= 100_000:
             document.fault(
@@ -102,8 +108,45 @@ def targets(
             reconcile_after=document.duration(table, at, "reconcile_after", provider.reconcile_after),
             signed_headers=document.flag(table, at, "signed_headers", True),
             signing=(own,) if isinstance(own, str) else tuple(own),
+            missing=_missing(document, table, at, provider),
+            most=_most(document, table, at, provider),
+            dry_run=document.flag(table, at, "dry_run", False),
+            gather=document.duration(table, at, "gather", timedelta(0)),
         )
     return found
+
+
+def _missing(document: Document, table: Mapping[str, Any], at: Path_, provider: Target) -> Missing:
+    """`missing_customer`: "wait 30 days", "create" where the API can, "fail"."""
+    text = document.text(table, at, "missing_customer", "wait 30 days")
+    place = (*at, "missing_customer")
+    if text == "fail":
+        return Missing(wait=timedelta(0))
+    if text == "create":
+        if provider.create is None:
+            document.fault(place, f'{provider.title} cannot create customers by call; say "wait 30 days" or "fail"')
+        return Missing(create=True)
+    verb, _, length = text.partition(" ")
+    try:
+        if verb != "wait":
+            raise ValueError(f"not {text!r}")
+        return Missing(wait=duration(length))
+    except ValueError as error:
+        document.fault(place, f'missing_customer is "wait 30 days", "create" or "fail": {error}')
+        return Missing()
+
+
+def _most(document: Document, table: Mapping[str, Any], at: Path_, provider: Target) -> float | None:
+    """`most`: the ceiling of one call for amounts that the caller sets."""
+    if "most" not in table:
+        return None
+    most, place = table["most"], (*at, "most")
+    if isinstance(most, bool) or not isinstance(most, int | float) or not most > 0:
+        document.fault(place, "most is a number above 0: the ceiling of one call")
+        return None
+    if not any(option.amount for option in provider.options):
+        document.fault(place, f"{provider.title} sets its amounts itself; there is nothing that most could bound")
+    return float(most)
 
 
 def _tables(document: Document, kind: str) -> dict[str, Mapping[str, Any]]:

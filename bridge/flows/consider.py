@@ -222,7 +222,7 @@ def _row(owed: Owed, one: Recorded, customer: Mapping[str, Any], scene: Scene) -
         "customer": text(named),
         "options": text(dict(owed.options)),
         "facts": text(dict(one.facts)),
-        "terms": text(dict(owed.terms)) if owed.wait or divisible else "",
+        "terms": text(dict(owed.terms)) if owed.wait or divisible or owed.answered else "",
         "judge": int(bool(owed.wait)),
         "evidence": one.id,
         "undoes": "",
@@ -238,7 +238,7 @@ def _row(owed: Owed, one: Recorded, customer: Mapping[str, Any], scene: Scene) -
 
 
 def lane_and_seat(
-    scene: Scene, target: str, options: Mapping[str, Any], named: Mapping[str, Any], id_: str, one: Recorded
+    scene: Scene, target: str, options: Mapping[str, Any], named: Mapping[str, Any], id_: str, one: Recorded | Forward
 ) -> tuple[str, str]:
     """Whose doubt must be alone, and whose call: the target and the customer as the target names them."""
     customer = str(named[scene.config.customers.key])

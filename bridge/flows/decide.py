@@ -74,10 +74,21 @@ def _apply(config: Config, rule: Rule, one: When, evidence: Recorded) -> list[De
                 buckets=buckets(rule.limit, evidence, config.timezone),
                 options=options,
                 wait=rule.wait,
-                terms={"where": rule.where, "options": send.options, "amounts": amounts},
+                terms=_terms(rule, send, amounts),
+                answered=bool(send.show or send.tell),
             )
         )
     return found
+
+
+def _terms(rule: Rule, send: Send, amounts: list[str]) -> dict[str, Any]:
+    """The rule's words as they stand, for what is judged again later and for what becomes of the answer."""
+    terms: dict[str, Any] = {"where": rule.where, "options": send.options, "amounts": amounts}
+    if send.show:
+        terms["show"] = list(send.show)
+    if send.tell:
+        terms["tell"] = {"to": send.tell.to, "options": send.tell.options}
+    return terms
 
 
 def context(evidence: Recorded) -> dict[str, Any]:

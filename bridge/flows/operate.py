@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from bridge.config import Config, Rule, SourceTable
+from bridge.config.sends import TOLD
 from bridge.kit import (
     AuditEntry,
     Conflict,
@@ -22,7 +23,7 @@ from bridge.kit import (
     NotFound,
     Recorded,
 )
-from bridge.store import Row, Tx, audit, customers, deliveries, evidence, forwards, links, targets
+from bridge.store import Row, Tx, attempts, audit, customers, deliveries, evidence, forwards, links, targets
 from bridge.store.rows import ms, text
 
 from . import people, read, withdraw
@@ -64,7 +65,7 @@ async def replay_forward(tx: Tx, id_: str, scene: Scene, because: str, *, dry_ru
         return Done(id_, False, f"is {row['state']}; only failed ones are sent again")
     if row["target"] not in scene.config.targets:
         return Done(id_, False, f"there is no [target.{row['target']}] any more")
-    doubt = (await forwards.doubts(tx, ids=[id_])).get(id_)
+    doubt = (await attempts.doubts(tx, ids=[id_])).get(id_)
     said = "will be sent again"
     open_ = None
     if doubt is not None and not await _harmless(doubt, row, scene):
@@ -80,7 +81,7 @@ async def replay_forward(tx: Tx, id_: str, scene: Scene, because: str, *, dry_ru
 
 async def _harmless(doubt: Row, row: Row, scene: Scene) -> bool:
     """Whether a repeat under the same key cannot pay twice."""
-    safe = scene.config.targets[row["target"]].provider.repeat_safe_for
+    safe = scene.config.targets[row["target"]].provider.repeat_harmless(read.forward(row))
     return bool(doubt["sent_at"] is not None and scene.at - doubt["sent_at"] < safe / timedelta(milliseconds=1))
 
 
@@ -88,7 +89,7 @@ async def _reopen(tx: Tx, doubt: Row, *, dry_run: bool) -> bool:
     """Make an attempt whose doubt was set aside the open one again: it is reconciled before anything is sent."""
     if doubt["resolved_at"] is None or dry_run:
         return True
-    return await forwards.reopen(tx, forward=doubt["forward"], number=doubt["number"])
+    return await attempts.reopen(tx, forward=doubt["forward"], number=doubt["number"])
 
 
 async def hold(tx: Tx, id_: str, scene: Scene, because: str) -> Done:
@@ -119,7 +120,7 @@ async def release(tx: Tx, id_: str, scene: Scene, because: str) -> Done:
         return Done(id_, False, f"is {row['state']}; only held ones can be released")
     if row["target"] not in scene.config.targets:
         return Done(id_, False, f"there is no [target.{row['target']}] any more")
-    doubt = (await forwards.doubts(tx, ids=[id_])).get(id_)
+    doubt = (await attempts.doubts(tx, ids=[id_])).get(id_)
     said, open_ = "is due now", row["open"]
     if open_ is not None:
         said = "an earlier try may have arrived: the target is asked first"
@@ -167,7 +168,7 @@ async def cancel(tx: Tx, id_: str, scene: Scene, because: str) -> Done:
         await _resolve(tx, row, scene, resolution="")
         move, said = {**cancelled(row, because), "open": None}, "is cancelled"
         # Of one that is held somebody has looked; of one that is about to be repeated nobody has.
-        if row["state"] == ForwardState.PENDING and await forwards.doubts(tx, ids=[id_]):
+        if row["state"] == ForwardState.PENDING and await attempts.doubts(tx, ids=[id_]):
             move = {**move, "wish": "undo", "reason": f"{because}; {withdraw.LOOK}"}
             said = f"is cancelled; {withdraw.LOOK}, then confirm that it is settled"
         await forwards.move(tx, [move], now=scene.at)
@@ -179,7 +180,7 @@ async def _resolve(tx: Tx, row: Row, scene: Scene, *, resolution: str) -> None:
     """End the doubt about an open attempt, and free its lane."""
     if row["open"] is None:
         return
-    await forwards.resolve(tx, forward=row["id"], number=row["open"], resolution=resolution, now=scene.at)
+    await attempts.resolve(tx, forward=row["id"], number=row["open"], resolution=resolution, now=scene.at)
     await forwards.wake(tx, keys=[row["lane"], row["seat"]], now=scene.at)
 
 
@@ -447,7 +448,8 @@ def vanished(
                 "that it has become; if it has ended, keep it and give it until = a date"
             )
     for rule in config.rules:
-        before, now = set(sends.get(rule.ledger, ())), {send.id for send in rule.sends}
+        before = {name for name in sends.get(rule.ledger, ()) if not name.endswith(TOLD)}
+        now = {send.id for send in rule.sends}
         if (gone := sorted(before - now)) and (new := sorted(now - before)):
             faults.append(
                 f"{config.path}: the rule {rule.id} has sent to {', '.join(gone)} and now sends to {', '.join(new)}, "

@@ -69,7 +69,7 @@ def owners(rows: Iterable[Row], config: Config) -> dict[str, str]:
     return found
 
 
-def forward(row: Row, earlier: Row | None = None) -> Forward:
+def forward(row: Row, earlier: Row | None = None, *, known_as: str = "", baseline: str = "") -> Forward:
     """A row of `forwards`, with the attempt of its own that is in doubt."""
     return Forward(
         id=row["id"],
@@ -97,6 +97,8 @@ def forward(row: Row, earlier: Row | None = None) -> Forward:
         lease=row["lease"],
         earlier=attempt(earlier) if earlier is not None else None,
         undoes=row["undoes"],
+        known_as=known_as,
+        baseline=baseline,
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from bridge.config import Config
 from bridge.kit import Conflict, DeliveryState, EvidenceState, ForwardState, NotFound
-from bridge.store import Row, Tx, customers, forwards, lists, numbers, targets
+from bridge.store import Row, Tx, attempts, customers, lists, numbers, targets
 from bridge.store.rows import ms, when
 
 from . import people
@@ -53,7 +53,7 @@ async def shown(tx: Tx, what: str, rows: Sequence[Row]) -> list[Shown]:
             return [make(row, _who(row[named], known)) for row in rows]
         case "forwards":
             keys = {str(row["parked"]) for row in rows if row["parked"]}
-            holders = await forwards.holders(tx, keys=keys) if keys else {}
+            holders = await attempts.holders(tx, keys=keys) if keys else {}
             return [_forward(row, holders) for row in rows]
     return [{"deliveries": _delivery, "rejections": _rejection, "audit": _entry}[what](row) for row in rows]
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bridge.config import Config
 from bridge.kit import NotFound, Owed
-from bridge.store import Row, Tx, audit, deliveries, evidence, forwards, lists
+from bridge.store import Row, Tx, attempts, audit, deliveries, evidence, forwards, lists
 
 from . import read, report
+from .answer import SEALED
 from .decide import Unjudged, decide
 from .report import Shown, iso
 
@@ -72,9 +73,9 @@ async def _parts(
         parts.append(((row["received_at"], 1), {"what": "evidence", **shown, **more}))
     for row, shown in zip(owed, await report.shown(tx, "forwards", owed), strict=True):
         rule = config.rule(row["rule"]) if config else None
-        more = {"rule_name": rule.name if rule else row["rule"], "options": json.loads(row["options"])}
+        more = {"rule_name": rule.name if rule else row["rule"], "options": _options(row["options"])}
         parts.append(((row["created_at"], 2), {"what": "forward", **shown, **more, "undoes": row["undoes"]}))
-    for row in await forwards.attempts(tx, ids=[row["id"] for row in owed]):
+    for row in await attempts.of(tx, ids=[row["id"] for row in owed]):
         parts.append(((row["leased_at"], 3), _attempt(row)))
     objects = [*ids, *(row["id"] for row in told), *(row["id"] for row in owed)]
     for row in await audit.about(tx, objects=objects):
@@ -171,7 +172,13 @@ def _headers(row: Row) -> dict[str, str]:
     return headers if "host" in headers else {"host": host, **headers}
 
 
-async def attempts(tx: Tx, ids: Sequence[str], *, since: int) -> list[Shown]:
+def _options(kept: str) -> Mapping[str, Any]:
+    """A forward's options as they are told: what is sealed stays so."""
+    found: Mapping[str, Any] = json.loads(kept)
+    return {"answer": "sealed"} if SEALED in found else found
+
+
+async def tries(tx: Tx, ids: Sequence[str], *, since: int) -> list[Shown]:
     """The attempts of these forwards that have ended since then."""
-    rows = await forwards.attempts(tx, ids=ids) if ids else []
+    rows = await attempts.of(tx, ids=ids) if ids else []
     return [_attempt(row) for row in rows if row["ended_at"] is not None and row["ended_at"] >= since]

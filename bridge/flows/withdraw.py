@@ -8,7 +8,7 @@ from typing import Any
 
 from bridge.kit import ExpressionError, ForwardState, Kind
 from bridge.kit.fields import types
-from bridge.store import Row, Tx, audit, evidence, forwards
+from bridge.store import Row, Tx, attempts, audit, evidence, forwards
 
 from . import read
 from .decide import judge_again, left
@@ -38,7 +38,7 @@ async def withdraw(tx: Tx, fact: Fact, scene: Scene, *, reason: str) -> list[str
 
 async def withdraw_rows(tx: Tx, rows: Sequence[Row], scene: Scene, *, reason: str) -> list[str]:
     """Withdraw these forwards; the ids of those it touched."""
-    doubtful = await forwards.doubts(tx, ids=[row["id"] for row in rows if row["sent"]])
+    doubtful = await attempts.doubts(tx, ids=[row["id"] for row in rows if row["sent"]])
     moves, wishes, touched = [], [], []
     for row in rows:
         state = ForwardState(row["state"])

@@ -16,13 +16,15 @@ BridgeError
 ├─ Unavailable              a third party did not answer as documented; worth trying again
 ├─ Unreadable               a signed delivery that its provider cannot read
 ├─ ExpressionError          an expression cannot be compiled, or cannot be evaluated over these facts
+├─ Sealed                   what is encrypted at rest cannot be opened with the keys there are
 └─ StoreError
    ├─ NotFound              there is no such thing; says what it looked for
    ├─ Conflict              the thing is not in a state that allows this
    └─ Busy                  the queue in front of the writer is full
 
 The class says who must act: `ConfigError` the installer, `Rejected` the sender, `Unavailable` the clock,
-`Unreadable` us, `StoreError` the caller. The docstring is the default message.
+`Unreadable` us,
+`Sealed` whoever has the keys, `StoreError` the caller. The docstring is the default message.
 """
 
 from __future__ import annotations
@@ -120,6 +122,10 @@ class Unreadable(BridgeError):
 
 class ExpressionError(BridgeError):
     """The expression cannot be compiled or evaluated."""
+
+
+class Sealed(BridgeError):
+    """What is encrypted at rest cannot be opened."""
 
 
 class StoreError(BridgeError):

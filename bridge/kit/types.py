@@ -236,6 +236,7 @@ class Owed:
     options: Mapping[str, Any]
     wait: timedelta
     terms: Mapping[str, Any]  # the rule's texts as they stood, where they are judged again later
+    answered: bool = False  # whether the target's answer is shown or passed on, by `terms`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

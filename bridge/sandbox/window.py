@@ -7,7 +7,7 @@ from typing import Any
 
 from bridge.app import Bridge
 from bridge.flows import operate
-from bridge.store import Tx, forwards, lists
+from bridge.store import Tx, attempts, lists
 
 from .page import Kind
 
@@ -27,7 +27,7 @@ class Window:
             if kind != "attempts":
                 return await lists.page(tx, kind, {}, limit=MOST)
             newest = await lists.page(tx, "forwards", {}, limit=MOST)
-            tried = await forwards.attempts(tx, ids=(str(row["id"]) for row in newest))
+            tried = await attempts.of(tx, ids=(str(row["id"]) for row in newest))
             return sorted(tried, key=lambda row: (row["leased_at"], row["number"]), reverse=True)
 
         return [dict(row) for row in await self.bridge.db.read(look)]

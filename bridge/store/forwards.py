@@ -197,6 +197,31 @@ async def ledger_sources(tx: Tx) -> Sequence[Row]:
 # --- leasing ---------------------------------------------------------------------------------------------------
 
 
+async def due(tx: Tx, *, target: str, now: int, limit: int) -> Sequence[Row]:
+    """The forwards that `lease` would take next."""
+    return await tx.rows(
+        """
+        SELECT * FROM forwards WHERE target = :target AND due_at <= :now AND open IS NULL
+        ORDER BY due_at, id LIMIT :limit
+        """,
+        target=target,
+        now=now,
+        limit=limit,
+    )
+
+
+async def put_in_lanes(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Give forwards that have no attempt open other lanes. `rows`: id, lane."""
+    await tx.run(
+        """
+        UPDATE forwards SET lane = r.lane
+        FROM (SELECT value ->> 'id' AS id, value ->> 'lane' AS lane FROM json_each(:rows) WHERE true) AS r
+        WHERE forwards.id = r.id AND forwards.open IS NULL
+        """,
+        rows=rowset(rows),
+    )
+
+
 async def lease(tx: Tx, *, target: str, now: int, until: int, limit: int) -> Sequence[Row]:
     """
     Take up to `limit` due forwards of a target that have no attempt open, and open one for each.
@@ -279,69 +304,12 @@ async def next_due(tx: Tx, *, target: str) -> int | None:
     return int(rows[0]["due_at"]) if rows else None
 
 
-async def begin(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> set[str]:
-    """
-    Commit that these calls are about to leave. `rows`: id, lease, number, baseline, now, latest.
-
-    The ids that may be sent: those whose lease still holds and outlasts the call (`latest`), and of which
-    nobody has wished anything else meanwhile.
-    """
-    begun = await tx.rows(
-        """
-        UPDATE attempts SET sent_at = r.now, baseline = r.baseline
-        FROM (SELECT value ->> 'id' AS id, CAST(value ->> 'lease' AS BIGINT) AS lease,
-                     CAST(value ->> 'number' AS BIGINT) AS number, value ->> 'baseline' AS baseline,
-                     CAST(value ->> 'now' AS BIGINT) AS now, CAST(value ->> 'latest' AS BIGINT) AS latest
-              FROM json_each(:rows) WHERE true) AS r
-        WHERE attempts.forward = r.id AND attempts.number = r.number AND attempts.ended_at IS NULL
-          AND attempts.lease_until >= r.latest
-          AND EXISTS (SELECT 1 FROM forwards WHERE forwards.id = r.id AND forwards.lease = r.lease
-                      AND forwards.open = r.number AND forwards.wish = '' AND forwards.judge = 0)
-        RETURNING attempts.forward
-        """,
-        rows=rowset(rows),
-    )
-    ids = {str(row["forward"]) for row in begun}
-    if ids:
-        await tx.run(
-            "UPDATE forwards SET sent = 1 WHERE sent = 0 AND id IN (SELECT value ->> 'id' FROM json_each(:ids))",
-            ids=idset(ids),
-        )
-    return ids
-
-
 # --- settling --------------------------------------------------------------------------------------------------
 
 
 async def current(tx: Tx, *, ids: Iterable[str]) -> dict[str, Row]:
     """These forwards as they stand, by id."""
     return {str(row["id"]): row for row in await of(tx, ids=ids)}
-
-
-async def close(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> None:
-    """
-    Close attempts: forward, number, ended_at, resolved_at, resolution, status, verdict, note, reference, answer.
-
-    What is resolved stays so: a worker that was late by more than its lease adds good news and nothing else.
-    """
-    await tx.run(
-        """
-        UPDATE attempts SET ended_at = coalesce(attempts.ended_at, r.ended_at),
-                            resolved_at = coalesce(attempts.resolved_at, r.resolved_at),
-                            resolution = r.resolution, status = coalesce(r.status, attempts.status),
-                            verdict = r.verdict, note = r.note, reference = r.reference,
-                            answer = CASE WHEN r.answer = '' THEN attempts.answer ELSE r.answer END
-        FROM (SELECT value ->> 'forward' AS forward, CAST(value ->> 'number' AS BIGINT) AS number,
-                     CAST(value ->> 'ended_at' AS BIGINT) AS ended_at,
-                     CAST(value ->> 'resolved_at' AS BIGINT) AS resolved_at, value ->> 'resolution' AS resolution,
-                     CAST(value ->> 'status' AS BIGINT) AS status, value ->> 'verdict' AS verdict,
-                     value ->> 'note' AS note, value ->> 'reference' AS reference, value ->> 'answer' AS answer
-              FROM json_each(:rows) WHERE true) AS r
-        WHERE attempts.forward = r.forward AND attempts.number = r.number
-          AND (attempts.resolved_at IS NULL OR r.resolution = 'happened' OR r.verdict = 'accepted')
-        """,
-        rows=rowset(rows),
-    )
 
 
 async def move(tx: Tx, rows: Sequence[Mapping[str, Any]], *, now: int) -> None:
@@ -408,77 +376,5 @@ async def wake_forgotten(tx: Tx, *, now: int) -> int:
           AND NOT EXISTS (SELECT 1 FROM attempts WHERE attempts.lane = forwards.parked AND attempts.resolved_at IS NULL)
           AND NOT EXISTS (SELECT 1 FROM attempts WHERE attempts.seat = forwards.parked AND attempts.ended_at IS NULL)
         """,
-        now=now,
-    )
-
-
-# --- attempts --------------------------------------------------------------------------------------------------
-
-
-async def attempts(tx: Tx, *, ids: Iterable[str]) -> Sequence[Row]:
-    """All attempts of these forwards, in order."""
-    return await tx.rows(
-        """
-        SELECT * FROM attempts WHERE forward IN (SELECT value ->> 'id' FROM json_each(:ids)) ORDER BY forward, number
-        """,
-        ids=idset(ids),
-    )
-
-
-async def doubts(tx: Tx, *, ids: Iterable[str]) -> dict[str, Row]:
-    """The first attempt of each of these forwards that left and has not been proven either way, by forward."""
-    rows = await tx.rows(
-        """
-        SELECT * FROM attempts
-        WHERE forward IN (SELECT value ->> 'id' FROM json_each(:ids))
-          AND sent_at IS NOT NULL AND verdict IN ('', 'unclear') AND resolution = ''
-        ORDER BY forward, number DESC
-        """,
-        ids=idset(ids),
-    )
-    return {str(row["forward"]): row for row in rows}
-
-
-async def holders(tx: Tx, *, keys: Iterable[str]) -> dict[str, str]:
-    """Which forward holds these lanes and seats."""
-    rows = await tx.rows(
-        """
-        SELECT lane AS key, forward FROM attempts
-        WHERE resolved_at IS NULL AND lane IN (SELECT value ->> 'id' FROM json_each(:keys))
-        UNION ALL
-        SELECT seat AS key, forward FROM attempts
-        WHERE ended_at IS NULL AND seat IN (SELECT value ->> 'id' FROM json_each(:keys))
-        """,
-        keys=idset(keys),
-    )
-    return {str(row["key"]): str(row["forward"]) for row in rows}
-
-
-async def reopen(tx: Tx, *, forward: str, number: int) -> bool:
-    """Make an attempt's doubt open again. False when another forward holds its lane."""
-    changed = await tx.rows(
-        """
-        UPDATE attempts SET resolved_at = NULL
-        WHERE forward = :forward AND number = :number
-          AND NOT EXISTS (SELECT 1 FROM attempts AS other WHERE other.lane = attempts.lane
-                          AND other.resolved_at IS NULL)
-        RETURNING attempts.forward
-        """,
-        forward=forward,
-        number=number,
-    )
-    return bool(changed)
-
-
-async def resolve(tx: Tx, *, forward: str, number: int, resolution: str, now: int) -> None:
-    """End the doubt about an attempt."""
-    await tx.run(
-        """
-        UPDATE attempts SET resolved_at = :now, ended_at = coalesce(ended_at, :now), resolution = :resolution
-        WHERE forward = :forward AND number = :number
-        """,
-        forward=forward,
-        number=number,
-        resolution=resolution,
         now=now,
     )

@@ -8,7 +8,10 @@ from importlib.resources import files
 from .db import Row, Store, Tx
 
 #: Name and files, in order. `{engine}` is the store's. A migration that has landed is never edited.
-MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (("0001 the house", ("schema.sql", "triggers_{engine}.sql")),)
+MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("0001 the house", ("schema.sql", "triggers_{engine}.sql")),
+    ("0002 what targets know", ("0002_targets.sql",)),
+)
 
 
 async def migrate(db: Store, now: int) -> list[str]:

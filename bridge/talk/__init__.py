@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -55,6 +56,15 @@ NEVER_RIGHT = (
 Sign = Callable[[bytes], Mapping[str, str]]
 
 
+class Bearer:
+    """A bearer token that is fetched when it is first needed, kept, and fetched once more when it is refused."""
+
+    def __init__(self, fetch: Callable[[], Talk[str]]) -> None:
+        self.fetch = fetch
+        self.token = ""
+        self.turn = asyncio.Lock()
+
+
 class Talker:
     """
     Talks to third parties on the providers' behalf.
@@ -67,13 +77,19 @@ class Talker:
         self._transport, self._clock, self._agent = transport, clock, agent
 
     async def hold(
-        self, talk: Talk[T], *, within: timedelta, sign: Sign | None = None, heard: list[Response] | None = None
+        self,
+        talk: Talk[T],
+        *,
+        within: timedelta,
+        sign: Sign | None = None,
+        heard: list[Response] | None = None,
+        bearer: Bearer | None = None,
     ) -> T:
         """
         Hold a conversation to its end and return what it learned.
 
         `heard` collects the answers. Could not be held: `Failed`, whose `sent` is true if a request
-        that changes something may have arrived without an answer.
+        that changes something may have arrived without an answer. `bearer`: for requests that say `authorized`.
         """
         earlier = now = False  # whether something was risked: by what came before, and with what is asked now
         try:
@@ -82,7 +98,10 @@ class Talker:
                     request = next(talk)
                     while True:
                         now = earlier or not request.harmless
-                        response = await self._ask(request, sign, earlier, now)
+                        if request.authorized and bearer is not None:
+                            response = await self._authorized(request, sign, earlier, now, bearer)
+                        else:
+                            response = await self._ask(request, sign, earlier, now)
                         earlier = now  # what was answered once stays done
                         if heard is not None:
                             heard.append(response)
@@ -96,6 +115,39 @@ class Talker:
             raise Failed(f"the answer could not be read: {type(error).__name__}: {error}", sent=now) from None
         finally:
             talk.close()
+
+    async def _authorized(
+        self, request: Request, sign: Sign | None, earlier: bool, now: bool, bearer: Bearer
+    ) -> Response:
+        """Ask with the token; refused with 401, nothing has happened, and one with a new token follows."""
+        token = await self._token(bearer, earlier, stale="")
+        response = await self._ask(_with_token(request, token), sign, earlier, now)
+        if response.status != 401:
+            return response
+        token = await self._token(bearer, earlier, stale=token)
+        return await self._ask(_with_token(request, token), sign, earlier, now)
+
+    async def _token(self, bearer: Bearer, earlier: bool, *, stale: str) -> str:
+        """The token; another than `stale`, which was refused."""
+        async with bearer.turn:
+            if bearer.token and bearer.token != stale:
+                return bearer.token
+            talk = bearer.fetch()
+            try:
+                request = next(talk)
+                while True:
+                    request = talk.send(await self._ask(request, None, earlier, earlier))
+            except StopIteration as stop:
+                bearer.token = str(stop.value or "")
+            except Unavailable as failure:
+                if isinstance(failure, Failed):
+                    raise
+                raise Failed(failure.message, sent=earlier) from None
+            finally:
+                talk.close()
+            if not bearer.token:
+                raise Failed("no token is given for our key: it is refused", sent=earlier, ours=not earlier)
+            return bearer.token
 
     async def _ask(self, request: Request, sign: Sign | None, earlier: bool, now: bool) -> Response:
         body, media_type = request.body()
@@ -143,6 +195,10 @@ class Talker:
         )
 
 
+def _with_token(request: Request, token: str) -> Request:
+    return replace(request, headers={**request.headers, "authorization": f"Bearer {token}"})
+
+
 def _place(url: str) -> str:
     """An address as it may be written down: without what follows the host, which can carry tokens."""
     try:
@@ -152,4 +208,4 @@ def _place(url: str) -> str:
     return f"{parts.scheme}://{parts.host}" + (f":{parts.port}" if parts.port else "")
 
 
-__all__ = ["Failed", "Sign", "Talker", "Transport"]
+__all__ = ["Bearer", "Failed", "Sign", "Talker", "Transport"]

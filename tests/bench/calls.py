@@ -15,7 +15,7 @@ import httpx2
 
 from bridge import env as environment
 from bridge.app import open_bridge, working
-from bridge.flows.forward import lease_length
+from bridge.flows.lease import lease_length
 from bridge.store import forwards
 from bridge.store.rows import ms
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bridge.flows.forward import (
+from bridge.flows.steps import (
     CONFIRM,
     CONFIRM_AT_MOST,
     JITTER,

@@ -336,7 +336,7 @@ async def test_migrating_twice_changes_nothing(db: Store) -> None:
     assert await migrate(db, 1) == []
     after = await db.read(lambda tx: tx.rows("SELECT sql FROM sqlite_master ORDER BY name"))
     assert [row["sql"] for row in before] == [row["sql"] for row in after]
-    [row] = await db.read(lambda tx: tx.rows("SELECT * FROM migrations"))
+    row, *_ = await db.read(lambda tx: tx.rows("SELECT * FROM migrations ORDER BY name"))
     assert (row["name"], row["at"]) == (MIGRATIONS[0][0], 0)
 
 
@@ -357,7 +357,7 @@ async def test_several_processes_may_start_on_an_empty_file_at_once(tmp_path: Pa
 
     done = await asyncio.gather(*(asyncio.to_thread(start) for _ in range(4)))
     assert [one.returncode for one in done] == [0] * 4, [one.stderr.decode()[-300:] for one in done]
-    assert sorted(one.stdout.strip() for one in done) == [b"0", b"0", b"0", b"1"]
+    assert sorted(one.stdout.strip() for one in done) == [b"0", b"0", b"0", str(len(MIGRATIONS)).encode()]
 
 
 @pytest.mark.parametrize(

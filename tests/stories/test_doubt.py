@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from bridge.flows import operate
-from bridge.flows.forward import SCHEDULE
+from bridge.flows.steps import SCHEDULE
 from tests.conftest import FOLLOW_RULE, HEAD, ORDER_RULE, Builder, House, states
 
 LOST = httpx2.ReadError("connection reset")
@@ -128,7 +128,7 @@ async def test_11_a_worker_that_died_before_sending_leaves_no_doubt(house: House
 
 async def lease_and_die(house: House) -> None:
     """What a worker that is killed right after its lease has committed leaves behind."""
-    from bridge.flows.forward import take
+    from bridge.flows.lease import take
 
     table = house.bridge.config.targets["gameball"]
     await house.bridge.db.transact(lambda tx: take(tx, table, house.bridge.scene("worker"), 10))
