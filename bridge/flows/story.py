@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bridge.config import Config
@@ -73,7 +73,7 @@ async def _parts(
         parts.append(((row["received_at"], 1), {"what": "evidence", **shown, **more}))
     for row, shown in zip(owed, await report.shown(tx, "forwards", owed), strict=True):
         rule = config.rule(row["rule"]) if config else None
-        more = {"rule_name": rule.name if rule else row["rule"], "options": _options(row["options"])}
+        more: Shown = {"rule_name": rule.name if rule else row["rule"], "options": _options(row["options"])}
         parts.append(((row["created_at"], 2), {"what": "forward", **shown, **more, "undoes": row["undoes"]}))
     for row in await attempts.of(tx, ids=[row["id"] for row in owed]):
         parts.append(((row["leased_at"], 3), _attempt(row)))
@@ -172,9 +172,9 @@ def _headers(row: Row) -> dict[str, str]:
     return headers if "host" in headers else {"host": host, **headers}
 
 
-def _options(kept: str) -> Mapping[str, Any]:
+def _options(kept: str) -> Shown:
     """A forward's options as they are told: what is sealed stays so."""
-    found: Mapping[str, Any] = json.loads(kept)
+    found: Shown = json.loads(kept)
     return {"answer": "sealed"} if SEALED in found else found
 
 
