@@ -73,8 +73,8 @@ async def _parts(
         parts.append(((row["received_at"], 1), {"what": "evidence", **shown, **more}))
     for row, shown in zip(owed, await report.shown(tx, "forwards", owed), strict=True):
         rule = config.rule(row["rule"]) if config else None
-        more: Shown = {"rule_name": rule.name if rule else row["rule"], "options": _options(row["options"])}
-        parts.append(((row["created_at"], 2), {"what": "forward", **shown, **more, "undoes": row["undoes"]}))
+        named = {"rule_name": rule.name if rule else row["rule"], "options": _options(row["options"])}
+        parts.append(((row["created_at"], 2), {"what": "forward", **shown, **named, "undoes": row["undoes"]}))
     for row in await attempts.of(tx, ids=[row["id"] for row in owed]):
         parts.append(((row["leased_at"], 3), _attempt(row)))
     objects = [*ids, *(row["id"] for row in told), *(row["id"] for row in owed)]
