@@ -104,6 +104,7 @@ class Bridge:
     worker: Worker
     ledger: Ledger
     chores: Chores
+    vault: Vault
     ids: Ids
     clock: Clock
     settled: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -203,7 +204,7 @@ async def open_bridge(
             seen=lambda *seen: found[0].seen(*seen),
             busy=lambda: found[0].busy(),
         )
-        bridge = Bridge(env, config, db, talker, worker, ledger, chores, ids, clock)
+        bridge = Bridge(env, config, db, talker, worker, ledger, chores, vault, ids, clock)
         found.append(bridge)
         yield bridge
         await chores.flush()
