@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bridge.kit import Source, Target
 
-from .loyalty import gameball, popsell, webhook
+from .loyalty import gameball, gamifyhost, popsell, webhook
 from .social import twitch
 from .storefronts import generic, shopify, standard
 
@@ -27,6 +27,7 @@ TARGETS: dict[str, Target] = {
     for provider in (
         gameball,
         popsell,
+        gamifyhost,
         webhook,
     )
 }
