@@ -6,10 +6,8 @@ import json
 import re
 import shlex
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from itertools import combinations
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +19,12 @@ import yaml
 from bridge import env
 from bridge.app import catalogue, read_config
 from bridge.cli import app
+from bridge.cli.catalogue import repeats
 from bridge.cli.later import LATER
 from bridge.config import TOP, tables
 from bridge.config.rules import KEYS
 from bridge.flows import steps
-from bridge.kit import ConfigError, Customer, Forward, Rejected, Source, Target, errors, standard_headers, states
+from bridge.kit import ConfigError, Rejected, Source, errors, standard_headers, states
 from bridge.kit.fields import said
 from bridge.store.rejections import KEPT
 from bridge.worker import PROBES, SLOTS, SLOTS_IN_DOUBT
@@ -63,37 +62,6 @@ def rows(source: Source) -> Iterator[str]:
 def test_every_action_stands_in_the_table_with_its_grade_and_policy() -> None:
     table = README[README.index("| action | what it is") :].split("\n\n")[0].splitlines()[2:]
     assert table == [row for source in SOURCES.values() for row in rows(source)]
-
-
-def ways(target: Target) -> Iterator[Mapping[str, Any]]:
-    """The smallest sends that a target takes, as its `fault` judges its options' own examples."""
-    found: list[set[str]] = []
-    for size in range(1, len(target.options) + 1):
-        for some in combinations(target.options, size):
-            options = {option.name: option.example for option in some}
-            right = target.fault is None or not target.fault(options)
-            if right and not any(way <= set(options) for way in found):
-                found.append(set(options))
-                yield options
-
-
-def repeats(target: Target) -> str:
-    """For how long a repeat is harmless; where that depends on what is sent, for each way of sending."""
-
-    def told(harmless: timedelta) -> str:
-        return said(harmless) if harmless else "never"
-
-    if target.repeat_safe is None:
-        return told(target.repeat_safe_for)
-    now = datetime(2026, 11, 20, tzinfo=UTC)
-    sketch = Forward(
-        id="fwd_1", rule="", send="", target=target.name, customer=Customer(id="ann"), options={}, source="", action="",
-        subject="", facts={}, occurred_at=now, created_at=now,
-    )  # fmt: skip
-    return ", ".join(
-        f"{told(target.repeat_harmless(replace(sketch, options=way)))} with {' and '.join(f'`{name}`' for name in way)}"
-        for way in ways(target)
-    )
 
 
 def test_every_target_stands_in_the_table_with_what_doubt_does() -> None:

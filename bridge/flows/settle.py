@@ -130,6 +130,8 @@ async def settle(tx: Tx, ended: list[Settled]) -> list[ForwardState | None]:
 
 def _verdict(one: Settled) -> str:
     """The attempt's verdict: of an accepted or unclear call it stays what it was until the doubt is over."""
+    if one.outcome.taken and not one.step.resolved:
+        return "unclear"  # refused, and perhaps kept all the same
     if one.resolved_by_read and not one.step.resolved:
         return "accepted" if one.step.state is ForwardState.ACCEPTED else "unclear"
     if one.resolved_by_read and one.step.resolution == "did not happen":
