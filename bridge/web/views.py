@@ -22,7 +22,7 @@ Before a claim
                earns. `home`: 'server' or 'handle' where the customer must type one (field `home`), `typed` what they
                did, `home_wrong` whether it was none. `sign_in`, `code`: which ways there are. `policy`: the platform's
                own words on rewards and their source. `in_app`: the browser inside an app, where platforms refuse
-               sign-in: offer the real one first. `again`: a claim is open in another browser; the button goes on with it
+               sign-in: offer the real one first. `again`: a claim is open in another browser, and the button goes on
     leave      JSON only: where the browser must go to sign in. As a page it is a 303
 
 A claim, once this browser has signed in
@@ -42,8 +42,8 @@ A claim, once this browser has signed in
     confirm    a message with the code has come from `handle`: is this you? POST to `path`/confirm
     unlinked   the account is disconnected; `withdrawn`: how many rewards that were on their way are withdrawn
 
-`checking`, `act`, `missing` and `code` say in `again_at` when it is asked next by itself, and in `wait` how many seconds
-until the customer's own button (POST to `path`/check) may be pressed again; 0: now.
+`checking`, `act`, `missing` and `code` say in `again_at` when it is asked next by itself, and in `wait` how many
+seconds until the customer's own button (POST to `path`/check) may be pressed again; 0: now.
 
 What went wrong, each with its next step
 
