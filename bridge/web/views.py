@@ -6,15 +6,13 @@ a stranger has chosen (handles, names of servers, what a target answered) is pla
 
 Every page carries
 
-    name       which page it is: one of `PAGES`
-    status     of the answer
+    name       which page it is: one of `PAGES`; `status` of the answer
     place      where we are: source, its title, action, what a merchant calls it, the path; None: nowhere known
     customer   the loyalty account, masked: 'a***@example.com', '+4670…67', '…0042'; '': nobody is known
-    number     the short number a customer can quote to the shop; '': there is none yet
-    back       the address of the shop's page to go back to, allow-listed; '': none
+    number     the short number a customer can quote; `back`: the shop's page to go back to, allow-listed; '': none
     began      whether this browser is the one that the claim belongs to
 
-Before a claim
+Before a claim:
 
     welcome    a ticket that is good. The button is a POST to `action` (the ticket stands in its query). `grants`: what
                the platform will be asked to allow, in the platform's words; empty: only who they are. `kept`: 'nothing'
@@ -23,9 +21,9 @@ Before a claim
                did, `home_wrong` whether it was none. `sign_in`, `code`: which ways there are. `policy`: the platform's
                own words on rewards and their source. `in_app`: the browser inside an app, where platforms refuse
                sign-in: offer the real one first. `again`: a claim is open in another browser, and the button goes on
-    leave      JSON only: where the browser must go to sign in. As a page it is a 303
+    leave      JSON only: where the browser must go to sign in; as a page it is a 303
 
-A claim, once this browser has signed in
+A claim, once this browser has signed in:
 
     act        now do it: `page` is the address of the button that leads there; '': nowhere known. `asks_for`: 'link'
                where something must be pasted (field `given`). `handle`: the connected account
@@ -45,15 +43,14 @@ A claim, once this browser has signed in
 `checking`, `act`, `missing` and `code` say in `again_at` when it is asked next by itself, and in `wait` how many
 seconds until the customer's own button (POST to `path`/check) may be pressed again; 0: now.
 
-What went wrong, each with its next step
+What went wrong, each with its next step:
 
     stopped    `reason` is a FlowError's (`STOPPED` lists them); `missing` the scopes that were not granted
     taken      the account is another customer's. `until`: when it can be connected; None: not before it is disconnected
     unavailable  the platform could not be asked: nothing was decided. `busy`: it comes back by itself
     too_often  the button was pressed too often. `wait` seconds
     elsewhere  the request came from another site's page, or carried no origin: nothing was done
-    nothing    there is no such thing to connect here
-    broken     a bug of ours
+    nothing    there is no such thing to connect here; `broken`: a bug of ours
 """
 
 from __future__ import annotations
@@ -294,7 +291,7 @@ def told(page: Page) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
+    if is_dataclass(value):
         return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
     if isinstance(value, datetime):
         return value.isoformat(timespec="seconds").replace("+00:00", "Z")
