@@ -22,7 +22,7 @@ from typing import Any, TypeAlias
 from bridge.config import SourceTable
 from bridge.kit import Customer, EvidenceState, Forward, Kind, Owed, Recorded
 from bridge.kit.types import NOTHING
-from bridge.store import Row, Tx, evidence, forwards, links
+from bridge.store import Row, Tx, claims, evidence, forwards, links
 from bridge.store.rows import ms, text
 
 from . import people, read, terms, withdraw
@@ -110,11 +110,23 @@ async def consider(
             considered[row["evidence"]].targets.add(row["target"])
         if len(made_now) < len(fresh) and not again:
             await _explain(tx, fresh, considered, scene)
+    if scene.config.tickets:
+        heard = [one for one in facts if one.account and considered[one.id].new and not again]
+        checked = [one for one in heard if _checked(one, scene)]
+        if checked:
+            rows = [{"source": one.source, "account": one.account, "action": one.action} for one in checked]
+            await claims.wake(tx, rows, now=scene.at)
     # A fact can be undone, be done again and be undone once more: the latest undoing counts.
     again_undone = [one for one in undone if one.undone and not considered[one.id].new]
     later = await evidence.undone_later(tx, again_undone) if again_undone else set()
     await _undo(tx, [one for one in undone if considered[one.id].new or one.id in later], considered, scene)
     return list(considered.values())
+
+
+def _checked(one: Recorded, scene: Scene) -> bool:
+    """Whether customers claim this."""
+    source = scene.config.source_of(one.source)
+    return source is not None and one.action in source.provider.checks
 
 
 def _entry(one: Recorded, source: SourceTable, scene: Scene) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .db import Row, Tx
-from .rows import idset
+from .rows import idset, rowset
 
 #: What a claim's work may change; `change` writes all of it.
 CHANGES = (
@@ -110,6 +110,18 @@ async def lease(tx: Tx, *, now: int, until: int, limit: int) -> Sequence[Row]:
     )
 
 
+async def any_due(tx: Tx, *, now: int) -> bool:
+    """Whether a claim is due, or a permission is to be given back: asked without taking the writer's time."""
+    rows = await tx.rows(
+        """
+        SELECT 1 AS one FROM claims WHERE due_at <= :now
+        UNION ALL SELECT 1 AS one FROM grants WHERE due_at <= :now LIMIT 1
+        """,
+        now=now,
+    )
+    return bool(rows)
+
+
 async def take(tx: Tx, *, id: str, until: int) -> Row | None:
     """Take one claim that goes on, whoever has it: an answer that is on its way to another is then too late."""
     rows = await tx.rows(
@@ -123,18 +135,19 @@ async def take(tx: Tx, *, id: str, until: int) -> Row | None:
     return next(iter(rows), None)
 
 
-async def accounts_since(tx: Tx, *, customer: str, source: str, since: int) -> int:
-    """How many accounts a customer has connected at a source since then."""
-    [row] = await tx.rows(
+async def let_go(tx: Tx, *, id: str, due: int, now: int) -> None:
+    """A claim has lost its account: it begins again with the next one."""
+    await tx.run(
         """
-        SELECT count(DISTINCT account) AS count FROM claims
-        WHERE customer = :customer AND source = :source AND account IS NOT NULL AND at >= :since
+        UPDATE claims SET state = 'open', account = NULL, handle = '', browser = '', about = '', given = '',
+                          baseline = '', result = '', obstacle = '', note = '', evidence = '', told_at = NULL,
+                          lease = lease + 1, due_at = :due, at = :now
+        WHERE id = :id AND state IN ('open', 'checking')
         """,
-        customer=customer,
-        source=source,
-        since=since,
+        id=id,
+        due=due,
+        now=now,
     )
-    return int(row["count"])
 
 
 async def browsers_customers(tx: Tx, *, browser: str, since: int) -> int:
@@ -148,6 +161,22 @@ async def browsers_customers(tx: Tx, *, browser: str, since: int) -> int:
         since=since,
     )
     return int(row["count"])
+
+
+async def wake(tx: Tx, rows: Iterable[Mapping[str, Any]], *, now: int) -> None:
+    """Something was heard of these accounts: look at their claims now. `rows`: source, account, action."""
+    await tx.run(
+        """
+        UPDATE claims SET due_at = :now
+        WHERE state = 'checking' AND due_at > :now AND id IN (
+            SELECT c.id FROM claims AS c
+            JOIN (SELECT value ->> 'source' AS source, value ->> 'account' AS account, value ->> 'action' AS action
+                  FROM json_each(:rows) WHERE true) AS r
+              ON c.source = r.source AND c.account = r.account AND c.action = r.action)
+        """,
+        rows=rowset(rows),
+        now=now,
+    )
 
 
 async def counted(tx: Tx) -> Sequence[Row]:

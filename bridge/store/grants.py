@@ -134,6 +134,15 @@ async def lease_ending(tx: Tx, *, now: int, until: int, limit: int) -> Sequence[
     )
 
 
+async def lease_one(tx: Tx, *, id: str, until: int) -> Sequence[Row]:
+    """Take one grant that is to be given back."""
+    return await tx.rows(
+        "UPDATE grants SET due_at = :until, tries = tries + 1 WHERE id = :id AND state = 'ending' RETURNING *",
+        id=id,
+        until=until,
+    )
+
+
 async def wipe(tx: Tx, *, id: str) -> None:
     """Forget it."""
     await tx.run("DELETE FROM grants WHERE id = :id", id=id)

@@ -91,3 +91,10 @@ async def parted(tx: Tx, *, source: str, account: str) -> Row | None:
         "SELECT * FROM partings WHERE source = :source AND account = :account", source=source, account=account
     )
     return next(iter(rows), None)
+
+
+async def trust(tx: Tx, *, source: str, account: str) -> None:
+    """A person has looked at this link."""
+    await tx.run(
+        "UPDATE links SET doubt = '' WHERE source = :source AND account = :account", source=source, account=account
+    )
