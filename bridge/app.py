@@ -20,10 +20,12 @@ from bridge import config as configuration
 from bridge import store
 from bridge.config import Config
 from bridge.env import Env
-from bridge.flows import operate
+from bridge.flows import codes, operate
+from bridge.flows.desk import Desk
 from bridge.flows.ingest import Arrival, Remembered, remember
 from bridge.flows.lease import Leased
 from bridge.flows.line import Line
+from bridge.flows.rounds import Rounds
 from bridge.flows.scene import Scene
 from bridge.flows.settle import Settled
 from bridge.flows.tell import Teller
@@ -110,6 +112,7 @@ class Bridge:
     settled: dict[tuple[str, str], int] = field(default_factory=dict)
     stored: dict[tuple[str, str], int] = field(default_factory=dict)
     _arrivals: float = 0.0
+    _hearing: set[asyncio.Task[None]] = field(default_factory=set)
 
     def scene(self, actor: str = "bridge") -> Scene:
         """Now, under the configuration in force."""
@@ -125,7 +128,23 @@ class Bridge:
         self.stored[key] = self.stored.get(key, 0) + 1
         for target in found.targets:
             self.worker.wake(target)
+        table = self.config.sources.get(source)
+        if found.status == "accepted" and table is not None and table.provider.codes is not None:
+            # Who wrote must be asked at the platform, and its delivery must not wait for that.
+            task = asyncio.create_task(codes.hear(self.desk, arrival.delivery, table, self.scene(f"source:{source}")))
+            self._hearing.add(task)
+            task.add_done_callback(self._hearing.discard)
         return found
+
+    async def heard(self) -> None:
+        """Until what was written to the brand has been heard."""
+        while self._hearing:
+            await asyncio.wait(set(self._hearing))
+
+    @property
+    def desk(self) -> Desk:
+        """Where customers are served."""
+        return Desk(self.db, self.talker, self.vault, self.clock)
 
     def busy(self) -> bool:
         """Whether webhooks are coming in so fast that calls should make room for them."""
@@ -201,12 +220,14 @@ async def open_bridge(
             lambda: found[0].scene("worker"),
             clock,
             chores,
+            rounds=Rounds(Desk(db, talker, vault, clock)),
             seen=lambda *seen: found[0].seen(*seen),
             busy=lambda: found[0].busy(),
         )
         bridge = Bridge(env, config, db, talker, worker, ledger, chores, vault, ids, clock)
         found.append(bridge)
         yield bridge
+        await bridge.heard()
         await chores.flush()
     finally:
         await http.aclose()
