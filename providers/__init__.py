@@ -9,7 +9,7 @@ from __future__ import annotations
 from bridge.kit import Source, Target
 
 from .loyalty import gameball, webhook
-from .social import discord, twitch
+from .social import discord, reddit, twitch
 from .storefronts import generic, shopify, standard
 
 SOURCES: dict[str, Source] = {
@@ -17,6 +17,7 @@ SOURCES: dict[str, Source] = {
     for provider in (
         twitch,
         discord,
+        reddit,
         shopify,
         standard,
         generic,
