@@ -9,13 +9,14 @@ from __future__ import annotations
 from bridge.kit import Source, Target
 
 from .loyalty import gameball, webhook
-from .social import discord, reddit, twitch
+from .social import discord, reddit, twitch, youtube
 from .storefronts import generic, shopify, standard
 
 SOURCES: dict[str, Source] = {
     provider.source.name: provider.source
     for provider in (
         twitch,
+        youtube,
         discord,
         reddit,
         shopify,
