@@ -9,7 +9,7 @@ from __future__ import annotations
 from bridge.kit import Source, Target
 
 from .loyalty import gameball, webhook
-from .social import discord, reddit, telegram, twitch, youtube
+from .social import discord, oidc, reddit, telegram, twitch, youtube
 from .storefronts import generic, shopify, standard
 
 SOURCES: dict[str, Source] = {
@@ -20,6 +20,7 @@ SOURCES: dict[str, Source] = {
         discord,
         telegram,
         reddit,
+        oidc,
         shopify,
         standard,
         generic,
