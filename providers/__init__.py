@@ -9,7 +9,7 @@ from __future__ import annotations
 from bridge.kit import Source, Target
 
 from .loyalty import gameball, webhook
-from .social import discord, oidc, reddit, telegram, twitch, youtube
+from .social import discord, mastodon, oidc, reddit, telegram, twitch, youtube
 from .storefronts import generic, shopify, standard
 
 SOURCES: dict[str, Source] = {
@@ -19,6 +19,7 @@ SOURCES: dict[str, Source] = {
         youtube,
         discord,
         telegram,
+        mastodon,
         reddit,
         oidc,
         shopify,
