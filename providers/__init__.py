@@ -9,13 +9,19 @@ from __future__ import annotations
 from bridge.kit import Source, Target
 
 from .loyalty import gameball, gamifyhost, popsell, voyado, webhook
-from .social import twitch
+from .social import discord, mastodon, oidc, reddit, telegram, twitch, youtube
 from .storefronts import generic, shopify, standard
 
 SOURCES: dict[str, Source] = {
     provider.source.name: provider.source
     for provider in (
         twitch,
+        youtube,
+        discord,
+        telegram,
+        mastodon,
+        reddit,
+        oidc,
         shopify,
         standard,
         generic,
