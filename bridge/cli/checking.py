@@ -92,8 +92,9 @@ def _live(door: Door, config: Config) -> dict[str, list[str]]:
 
 def _rows(door: Door, config: Config, warnings: list[str], lived: dict[str, list[str]]) -> None:
     for source in config.sources.values():
-        callback = f"{config.public_url}/webhooks/{source.name}"
-        door.emit({"what": "source", "name": source.name, "provider": source.provider.name, "callback": callback})
+        addresses = source.provider.addresses(config.public_url, source.name)
+        told = {"callback": addresses.get("webhook"), "redirect": addresses.get("redirect")}
+        door.emit({"what": "source", "name": source.name, "provider": source.provider.name, **told})
     for target in config.targets.values():
         faults = lived.get(target.name)
         door.emit({"what": "target", "name": target.name, "provider": target.provider.name, "live": faults})
@@ -110,10 +111,10 @@ def _words(door: Door, config: Config, warnings: list[str], lived: dict[str, lis
     paper.blank()
     width = max((len(name) for name in (*config.sources, *config.targets)), default=0)
     for source in config.sources.values():
-        callback = f"{config.public_url}/webhooks/{source.name}"
-        paper.say(
-            (source.name.ljust(width), "bold"), f"  {source.provider.title} tells us, at {callback}", hang=width + 2
-        )
+        addresses = source.provider.addresses(config.public_url, source.name)
+        says = {"webhook": "tells us, at", "redirect": "sends customers back to"}
+        does = " and ".join(f"{says[what]} {address}" for what, address in addresses.items()) or "is asked"
+        paper.say((source.name.ljust(width), "bold"), f"  {source.provider.title} {does}", hang=width + 2)
     for target in config.targets.values():
         paper.say((target.name.ljust(width), "bold"), f"  {target.provider.title} is told", hang=width + 2)
     paper.blank()

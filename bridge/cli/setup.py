@@ -79,6 +79,10 @@ def _chosen(kind: str, names: Sequence[str] | None, known: Mapping[str, Any]) ->
     return [known[name] for name in dict.fromkeys(names)]
 
 
+#: What vendors call the addresses of ours that they must know.
+CALLED = {"webhook": "callback URL", "redirect": "redirect URL"}
+
+
 def _after_init(
     door: Door, folder: Path, files: Iterable[Path], sources: Sequence[Source], targets: Sequence[Target], url: str
 ) -> None:
@@ -88,10 +92,11 @@ def _after_init(
     for file in files:
         paper.say(f"Wrote {file}")
     for source in sources:
-        callback = f"{url}/webhooks/{source.name}"
         paper.blank()
-        paper.say((source.title, "bold"), f"  callback URL: {callback}")
-        _steps(paper, source.steps, callback, source.approval)
+        paper.heading(source.title)
+        for what, address in source.addresses(url, source.name).items():
+            paper.say(f"{CALLED[what]}: {address}", indent=2)
+        _steps(paper, source.steps, f"{url}/webhooks/{source.name}", source.approval)
     for target in targets:
         paper.blank()
         paper.heading(target.title)

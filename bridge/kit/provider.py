@@ -112,6 +112,12 @@ class Source:
         doors = [one for one in (self.oauth, self.login) if one is not None]
         return next((one for one in doors if all(settings.get(name) for name in one.needs)), None)
 
+    def addresses(self, public_url: str, name: str) -> Mapping[str, str]:
+        """What of us its vendor must know, by this table's name: where it tells us, where customers come back to."""
+        hears = {"webhook": f"{public_url}/webhooks/{name}"} if self.scheme or self.configure else {}
+        returns = {"redirect": f"{public_url}/connect/{name}/callback"} if self.oauth or self.login else {}
+        return {**hears, **returns}
+
 
 @dataclass(frozen=True, slots=True)
 class Target:

@@ -76,6 +76,8 @@ class Webhooks:
         try:
             if source is None:
                 raise UnknownSource(f"there is no [source.{name[:60]}] in bridge.toml")
+            if source.provider.scheme is None:
+                raise UnknownSource(f"{source.provider.title} sends no webhooks: it is asked")
             if scope["method"] != "POST":
                 await self._greet(source, inbound(), send)
                 return

@@ -824,3 +824,11 @@ async def test_forgeries_and_good_orders_at_the_same_time(open_house: House) -> 
     assert found.count(401) == 300
     await open_house.work()
     assert len(open_house.vendor.calls("POST", "hook.test")) == 100
+
+
+async def test_a_source_that_is_only_asked_hears_nothing(build_house: Builder) -> None:
+    asked_only = '[source.discord]\nclient_id = "1"\nclient_secret = "env:SHOP_SECRET"\nguild_id = "2"\n'
+    async with build_house(head=HEAD + asked_only) as house:
+        answer = await house.client.post("/webhooks/discord", json={})
+        assert answer.status_code == 404
+        await refused(house, answer, 404, "unknown_source")
