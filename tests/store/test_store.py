@@ -206,6 +206,30 @@ async def test_what_is_written_is_on_disk_when_the_caller_hears_of_it(db: Store)
     assert (await db.transact(lambda tx: tx.rows("PRAGMA synchronous")))[0][0] == 2
 
 
+async def test_the_disk_is_written_while_the_loop_is_busy(db: Store) -> None:
+    """A loop that never rests would keep the COMMIT from beginning for as long as the interpreter lets it."""
+    written: list[Any] = []
+
+    async def noted(tx: Tx, items: list[Any]) -> list[str]:
+        written.extend(items)
+        return await write(tx, items)
+
+    commits, before = Commits(db), sys.getswitchinterval()
+    writing = asyncio.ensure_future(db.join(noted, "a"))
+    sys.setswitchinterval(60)
+    try:
+        while not written:  # noqa: ASYNC110 (to be there in the very turn in which it is)
+            await asyncio.sleep(0)
+        ends = time.perf_counter() + 0.3
+        while time.perf_counter() < ends:  # work that nothing interrupts
+            pass
+        assert commits.since() == 1
+        assert not writing.done()
+    finally:
+        sys.setswitchinterval(before)
+    assert await writing == "wrote a"
+
+
 async def test_closing_waits_for_what_is_being_written(tmp_path: Path) -> None:
     made = await open_store(f"sqlite:///{tmp_path / 'x.db'}")
     await made.transact(lambda tx: tx.run("CREATE TABLE notes (id TEXT PRIMARY KEY, said TEXT)"))

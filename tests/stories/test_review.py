@@ -17,7 +17,7 @@ from bridge.flows import again, morning, operate
 from bridge.kit import ConfigError, Conflict
 from bridge.store import customers, evidence, lists, targets
 from bridge.store import forwards as ledger
-from bridge.store.db import Threaded
+from bridge.store.threaded import Threaded
 from tests.conftest import FOLLOW_RULE, HEAD, ORDER_RULE, Builder, House, states
 
 LOST = httpx2.ReadError("connection reset")
