@@ -37,6 +37,7 @@ def recorded(row: Row) -> Recorded:
 
 def evidence_row(evidence: Recorded, owner: str | None, state: EvidenceState, reason: str) -> dict[str, Any]:
     """A row of `evidence` from the noun."""
+    received_at = ms(evidence.received_at)
     return {
         "id": evidence.id,
         "source": evidence.source,
@@ -48,14 +49,14 @@ def evidence_row(evidence: Recorded, owner: str | None, state: EvidenceState, re
         "owner": owner,
         "subject": evidence.subject,
         "occurred_at": ms(evidence.occurred_at),
-        "received_at": ms(evidence.received_at),
+        "received_at": received_at,
         "grade": evidence.grade.value,
         "facts": text(dict(evidence.facts)),
         "less": text(dict(evidence.less)) if evidence.less else "{}",
         "delivery": evidence.delivery,
         "state": state.value,
         "reason": reason,
-        "at": ms(evidence.received_at),
+        "at": received_at,
     }
 
 
