@@ -186,7 +186,7 @@ def row_of(arrival: Arrival) -> dict[str, Any]:
         "key": delivery.key,
         "method": delivery.method,
         "url": delivery.url,
-        "headers": text(dict(delivery.headers)),
+        "headers": text(delivery.headers),
         "body": delivery.body,
         "received_at": received_at,
         "at": received_at,

@@ -28,7 +28,7 @@ async def append(tx: Tx, entries: Sequence[AuditEntry], *, now: int) -> None:
                 "actor": entry.actor,
                 "action": entry.action,
                 "object": entry.object,
-                "detail": text(dict(entry.detail)) if entry.detail else "{}",
+                "detail": text(entry.detail) if entry.detail else "{}",
             }
             for number, entry in enumerate(entries, last + 1)
         ],
