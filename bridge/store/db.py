@@ -34,6 +34,7 @@ class Sqlite:
     def __init__(self, writer: Threaded, reader: Threaded, path: str) -> None:
         self.path = path
         self._writer, self._reader = writer, reader
+        self._loop = asyncio.get_running_loop()
         self._waiting: deque[tuple[Group, Any, asyncio.Future[Any]]] = deque()
         self._committing: asyncio.Task[None] | None = None
 
@@ -73,7 +74,7 @@ class Sqlite:
         """
         if len(self._waiting) >= self.LONGEST_QUEUE:
             raise Busy
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Any] = self._loop.create_future()
         self._waiting.append((group, item, future))
         if self._committing is None:
             self._committing = asyncio.ensure_future(self._commit())
