@@ -111,7 +111,6 @@ class Bridge:
     clock: Clock
     settled: dict[tuple[str, str], int] = field(default_factory=dict)
     stored: dict[tuple[str, str], int] = field(default_factory=dict)
-    _arrivals: float = 0.0
     _hearing: set[asyncio.Task[None]] = field(default_factory=set)
 
     def scene(self, actor: str = "bridge") -> Scene:
@@ -120,7 +119,6 @@ class Bridge:
 
     async def take_in(self, arrival: Arrival) -> Remembered:
         """Have an arrival written with everything that follows from it; returns once that is on disk."""
-        self._arrivals = time.monotonic()
         found: Remembered = await self.db.join(remember, arrival)
         source = arrival.delivery.source
         self.ledger.heard[source] = ms(arrival.delivery.received_at)

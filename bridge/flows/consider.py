@@ -221,8 +221,8 @@ def _why_nothing(made: Sequence[Any]) -> str:
 def _row(owed: Owed, one: Recorded, customer: Mapping[str, Any], scene: Scene) -> dict[str, Any]:
     """A row of `forwards` for what is owed; `buckets` beside it, of which the first free one is taken."""
     named = {"id": customer["id"], "email": customer["email"], "phone": customer["phone"]}
-    id_ = scene.new_id("fwd")
-    due = max(scene.now, one.occurred_at + owed.wait) if owed.wait else scene.now
+    id_, at = scene.new_id("fwd"), scene.at
+    due_at = max(at, ms(one.occurred_at + owed.wait)) if owed.wait else at
     source = scene.config.source_of(one.source)
     action = source.provider.actions.get(one.action) if source else None
     divisible = bool(action and action.total)
@@ -242,20 +242,20 @@ def _row(owed: Owed, one: Recorded, customer: Mapping[str, Any], scene: Scene) -
         "subject": one.subject,
         "target": owed.target,
         "customer": text(named),
-        "options": text(dict(owed.options)),
-        "facts": text(dict(one.facts)),
-        "terms": text(dict(owed.terms)) if owed.wait or divisible or owed.answered else "",
+        "options": text(owed.options),
+        "facts": text(one.facts),
+        "terms": text(owed.terms) if owed.wait or divisible or owed.answered else "",
         "judge": int(bool(owed.wait)),
         "evidence": one.id,
         "undoes": "",
-        "due_at": ms(due),
+        "due_at": due_at,
         "until_at": None,
         "lane": lane,
         "seat": seat,
         "occurred_at": ms(one.occurred_at),
-        "created_at": scene.at,
+        "created_at": at,
         "state": "pending",
-        "at": scene.at,
+        "at": at,
     }
 
 

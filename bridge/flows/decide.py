@@ -148,7 +148,7 @@ def render(value: Any, computed: Mapping[str, Expression], facts: Mapping[str, A
     """A send's options with every computed value in its place."""
     if isinstance(value, str) and value.startswith("="):
         return computed[value](facts)
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return {key: render(one, computed, facts) for key, one in value.items()}
     if isinstance(value, list):
         return [render(one, computed, facts) for one in value]

@@ -63,7 +63,8 @@ class Arrival:
     scene: Scene | None = None
 
     def __post_init__(self) -> None:
-        self.reason = clean(self.reason)  # it can quote the body
+        if self.reason:
+            self.reason = clean(self.reason)  # it can quote the body
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +80,7 @@ def admit(inbound: Inbound, source: SourceTable, scene: Scene) -> Delivery:
     """An inbound request that is the source's own becomes a `Delivery`; anything else: `Rejected`."""
     scheme = source.provider.scheme
     assert scheme is not None, "a source without a scheme never gets a webhook route"
-    deciding = inbound.repeated & (scheme.headers | set(source.provider.delivery_id))
-    if deciding:
+    if inbound.repeated and (deciding := inbound.repeated & (scheme.headers | set(source.provider.delivery_id))):
         raise DuplicateHeader(f"the header {', '.join(sorted(deciding))} came more than once")
     scheme.verify(inbound, source.secrets, scene.now)
     return Delivery(
@@ -179,17 +179,17 @@ def record_of(one: Evidence, source: SourceTable, received_at: datetime, scene: 
 
 def row_of(arrival: Arrival) -> dict[str, Any]:
     """A row of `deliveries`."""
-    delivery = arrival.delivery
+    delivery, received_at = arrival.delivery, ms(arrival.delivery.received_at)
     return {
         "id": delivery.id,
         "source": delivery.source,
         "key": delivery.key,
         "method": delivery.method,
         "url": delivery.url,
-        "headers": text(dict(delivery.headers)),
+        "headers": text(delivery.headers),
         "body": delivery.body,
-        "received_at": ms(delivery.received_at),
-        "at": ms(delivery.received_at),
+        "received_at": received_at,
+        "at": received_at,
         "state": arrival.state.value,
         "reason": arrival.reason,
     }

@@ -57,9 +57,9 @@ async def remember(
 
     The entries as they stand now, by id; empty where somebody was joined, and so must be looked up again.
     """
-    wanted: dict[str, dict[str, Any]] = {}
+    wanted: dict[str, Mapping[str, Any]] = {}
     for entry in entries:
-        wanted[entry["id"]] = _merged(wanted.get(entry["id"]), entry)
+        wanted[entry["id"]] = _merged(wanted[entry["id"]], entry) if entry["id"] in wanted else entry
     if not wanted:
         return {}
     stored = await customers.of(tx, ids=wanted)
@@ -67,7 +67,9 @@ async def remember(
     changed = [
         {**merged, "at": now}
         for id_, entry in wanted.items()
-        if id_ in stored and (merged := _merged(stored[id_], entry)) != _plain(stored[id_])
+        if (entry["email"] or entry["phone"])  # most say no more than who it is
+        and id_ in stored
+        and (merged := _merged(stored[id_], entry)) != _plain(stored[id_])
     ]
     if new:
         await customers.add(tx, new)
@@ -101,10 +103,8 @@ def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: row[name] for name in ("id", "email", "phone", "email_verified", "phone_verified")}
 
 
-def _merged(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> dict[str, Any]:
+def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """What was known and what is said now. Silence forgets nothing; another value is not verified by the old one."""
-    if old is None:
-        return _plain(new)
     merged = _plain(old)
     for name in ("email", "phone"):
         same, better = new[name] == old[name], new[f"{name}_verified"] >= old[f"{name}_verified"]

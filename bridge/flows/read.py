@@ -39,6 +39,7 @@ def recorded(row: Row) -> Recorded:
 
 def evidence_row(evidence: Recorded, owner: str | None, state: EvidenceState, reason: str) -> dict[str, Any]:
     """A row of `evidence` from the noun."""
+    received_at = ms(evidence.received_at)
     return {
         "id": evidence.id,
         "source": evidence.source,
@@ -50,14 +51,14 @@ def evidence_row(evidence: Recorded, owner: str | None, state: EvidenceState, re
         "owner": owner,
         "subject": evidence.subject,
         "occurred_at": ms(evidence.occurred_at),
-        "received_at": ms(evidence.received_at),
+        "received_at": received_at,
         "grade": evidence.grade.value,
-        "facts": text(dict(evidence.facts)),
-        "less": text(dict(evidence.less)) if evidence.less else "{}",
+        "facts": text(evidence.facts),
+        "less": text(evidence.less) if evidence.less else "{}",
         "delivery": evidence.delivery,
         "state": state.value,
         "reason": reason,
-        "at": ms(evidence.received_at),
+        "at": received_at,
     }
 
 
@@ -146,7 +147,7 @@ def plausible(evidence: Evidence) -> str:
     who = evidence.customer
     named = (who.id, who.email, who.phone) if who else ()
     try:
-        whole = text([evidence.key, evidence.account, evidence.subject, evidence.part, dict(evidence.facts), *named])
+        whole = text([evidence.key, evidence.account, evidence.subject, evidence.part, evidence.facts, *named])
     except (TypeError, ValueError, RecursionError) as error:
         return f"its facts cannot be kept: {error}"
     return poison(whole)

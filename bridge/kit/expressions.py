@@ -76,11 +76,12 @@ class Expression:
     type: str  # bool, double, int, string, timestamp, list, map, any
     names: tuple[str, ...]  # the facts it mentions
     program: Any
+    fact: str = ""  # where it is a fact's name and nothing else
 
     def __call__(self, facts: Mapping[str, Any]) -> Any:
         """The value over these facts: bool, int, finite float, str, datetime, list or dict."""
-        if self.names == (self.text,) and self.text in facts:
-            return facts[self.text]  # a fact by its name: as it stands
+        if self.fact and self.fact in facts:
+            return facts[self.fact]  # as it stands
         try:
             result = self.program.eval(data={name: facts[name] for name in self.names if name in facts})
             value = result.plain_value()
@@ -109,7 +110,8 @@ def compile(text: str, facts: Mapping[str, FactType], *, wants: tuple[str, ...] 
     if wants and kind not in wants and kind != "any":
         raise ExpressionError(f"{text}: is a {kind}, and a {' or '.join(wants)} is needed here")
     words = set(re.findall(r"[A-Za-z_][A-Za-z0-9_]*", text))
-    return Expression(text, kind, tuple(name for name in facts if name in words), program)
+    names = tuple(name for name in facts if name in words)
+    return Expression(text, kind, names, program, fact=text if names == (text,) else "")
 
 
 def _kind(type_: Any) -> str:

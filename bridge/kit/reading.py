@@ -24,14 +24,19 @@ def tables(of: Any, name: str) -> Sequence[Mapping[str, Any]]:
     value = of.get(name) if isinstance(of, dict) else None
     if value is None:
         return ()
-    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+    if not isinstance(value, list):
         raise _fault(name, value, "a list of objects")
+    for one in value:
+        if not isinstance(one, dict):
+            raise _fault(name, value, "a list of objects")
     return value
 
 
 def text(of: Any, name: str) -> str:
     """A text that is not empty. Whole numbers count: many platforms send ids either way."""
     value = _found(of, name)
+    if type(value) is str and value:
+        return value
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
         raise _fault(name, value, "a text or whole number")
     return str(value)
@@ -39,7 +44,8 @@ def text(of: Any, name: str) -> str:
 
 def maybe(of: Any, name: str) -> str | None:
     """A text, or None where it is absent, null or empty."""
-    return text(of, name) if isinstance(of, dict) and of.get(name) not in (None, "") else None
+    value = of.get(name) if isinstance(of, dict) else None
+    return None if value is None or value == "" else text(of, name)
 
 
 def amount(of: Any, name: str) -> float:

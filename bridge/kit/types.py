@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,7 +16,7 @@ from .errors import MissingHeader, Unreadable
 from .states import DeliveryState, EvidenceState, ForwardState
 
 Json: TypeAlias = Any
-_LONG_NUMBER = re.compile(rb":\s*-?[0-9]{19}")  # begins with a literal, which is searched for at memory speed
+_SHAPE, _LONG_NUMBER = bytes.maketrans(b"123456789", b"000000000"), b"0" * 19
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -60,7 +59,9 @@ class Delivery(Inbound):
         """The body as JSON. Anything else: `Unreadable`."""
         try:
             # The fast parser turns whole numbers beyond 64 bits into doubles, and two ids into one.
-            return json.loads(self.body) if _LONG_NUMBER.search(self.body) else orjson.loads(self.body)
+            # Looked for with every digit made a zero: that runs at memory speed, and a pattern does not.
+            long = _LONG_NUMBER in self.body.translate(_SHAPE)
+            return json.loads(self.body) if long else orjson.loads(self.body)
         except RecursionError:
             raise Unreadable("the body is nested too deeply") from None
         except json.JSONDecodeError as error:  # orjson's is one too

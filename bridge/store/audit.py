@@ -8,30 +8,30 @@ from collections.abc import Iterable, Sequence
 from bridge.kit import AuditEntry
 
 from .db import Row, Tx
-from .rows import rowset, text
+from .rows import text
 
 
 async def append(tx: Tx, entries: Sequence[AuditEntry], *, now: int) -> None:
     """Add entries. Their numbers follow the last one without a gap: a missing entry shows."""
     if not entries:
         return
-    await tx.run(
+    last = await newest(tx)
+    await tx.many(
         """
         INSERT INTO audit (number, at, actor, action, object, detail)
-        SELECT last.number + CAST(r.key AS BIGINT) + 1, :now, r.value ->> 'actor', r.value ->> 'action',
-               r.value ->> 'object', r.value ->> 'detail'
-        FROM (SELECT coalesce(max(number), 0) AS number FROM audit) AS last, json_each(:rows) AS r
+        VALUES (:number, :at, :actor, :action, :object, :detail)
         """,
-        now=now,
-        rows=rowset(
+        [
             {
+                "number": number,
+                "at": now,
                 "actor": entry.actor,
                 "action": entry.action,
                 "object": entry.object,
-                "detail": text(dict(entry.detail)) if entry.detail else "{}",
+                "detail": text(entry.detail) if entry.detail else "{}",
             }
-            for entry in entries
-        ),
+            for number, entry in enumerate(entries, last + 1)
+        ],
     )
 
 

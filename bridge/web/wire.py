@@ -24,6 +24,37 @@ SWALLOWED = 16 * 1024 * 1024
 GRACE = 3.0
 
 
+class Whole:
+    """What a cycle writes to: the head of an answer waits for its body, so that both are one call and one packet."""
+
+    def __init__(self, wire: Wire, transport: asyncio.Transport) -> None:
+        self._wire = wire
+        self._answering: object = None  # the cycle whose head has been written
+        self._head = b""
+        self._transport = transport
+        self._write, self.is_closing = transport.write, transport.is_closing
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        cycle = self._wire.cycle
+        if self._head:
+            data, self._head = self._head + data, b""
+        elif cycle is not self._answering and cycle is not None and cycle.response_started:
+            self._answering, self._head = cycle, data
+            return
+        self._write(data)
+
+    def flush(self) -> None:
+        if self._head:
+            self.write(b"")  # an answer without a body
+
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
+
+
 class Wire(HttpToolsProtocol):
     """uvicorn's protocol, counting bytes; it looks at the clock twice in a patience, once for a connection."""
 
@@ -31,9 +62,11 @@ class Wire(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.transport = Whole(self, transport)  # type: ignore[assignment]
         self._head = True  # whether what comes belongs to a head
         self._message = self._size = self._thrown = 0
         self._begun: float | None = self.loop.time()  # when the request began that has not arrived; None: it has
+        self._idle: float | None = None  # since when nothing is under way
         self._timer = self.loop.call_later(self.patience / 2, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -57,6 +90,7 @@ class Wire(HttpToolsProtocol):
         self._message += 1
         self._size = self._thrown = 0
         self._begun = self.loop.time()
+        self._idle = None
 
     def on_headers_complete(self) -> None:
         self._head = False
@@ -77,6 +111,18 @@ class Wire(HttpToolsProtocol):
         self._begun = None
         super().on_message_complete()
 
+    def on_response_complete(self) -> None:
+        """As uvicorn's, without a timer for each answer: `_look` finds the connection that nobody uses any more."""
+        self.transport.flush()  # type: ignore[attr-defined]
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._idle = self.loop.time()
+
     def shutdown(self) -> None:
         super().shutdown()
         self._timer.cancel()
@@ -89,8 +135,12 @@ class Wire(HttpToolsProtocol):
     def _look(self) -> None:
         if self.transport.is_closing():
             return
-        if self._begun is not None and self.loop.time() - self._begun >= self.patience:
+        now = self.loop.time()
+        if self._begun is not None and now - self._begun >= self.patience:
             self._refuse(b"408 Request Timeout")
+            return
+        if self._idle is not None and now - self._idle >= self.timeout_keep_alive:
+            self.transport.close()
             return
         self._timer = self.loop.call_later(self.patience / 2, self._look)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from bridge.kit import Unreadable
+from bridge.kit import Delivery, Unreadable
 from bridge.kit.reading import amount, maybe, table, tables, text, when, whole
 
 
@@ -32,6 +33,23 @@ from bridge.kit.reading import amount, maybe, table, tables, text, when, whole
 )
 def test_what_is_there_is_taken(take: Callable[[Any, str], Any], value: Any, seen: Any) -> None:
     assert take({"field": value}, "field") == seen
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b'{"id": 98765432109876543210}', id="in an object"),
+        pytest.param(b'{"id":-98765432109876543210}', id="below zero"),
+        pytest.param(b"[1,98765432109876543210]", id="in a list"),
+        pytest.param(b"98765432109876543210", id="alone"),
+        pytest.param(b'{"id": 9223372036854775807, "other": 18446744073709551616}', id="just beyond what fits"),
+    ],
+)
+def test_a_whole_number_keeps_every_digit_however_long_it_is(body: bytes) -> None:
+    now = datetime(2026, 11, 20, tzinfo=UTC)
+    sent = Delivery(source="x", method="POST", url="/", headers={}, body=body, received_at=now, id="del_1", key="k")
+    assert sent.json() == json.loads(body)
+    assert "." not in repr(sent.json())
 
 
 @pytest.mark.parametrize(

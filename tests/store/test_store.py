@@ -130,6 +130,31 @@ async def test_what_a_member_wrote_before_it_failed_is_taken_back(db: Store) -> 
     assert await notes(db) == []
 
 
+async def test_a_row_that_breaks_a_constraint_takes_its_transaction_back_and_no_other(db: Store) -> None:
+    await db.transact(lambda tx: tx.run("CREATE TABLE short (id TEXT PRIMARY KEY, said TEXT CHECK (length(said) < 5))"))
+
+    async def several(tx: Tx, items: list[str]) -> list[int]:
+        await write(tx, items)
+        rows = [{"id": item, "said": item} for item in items]
+        changed = await tx.many("INSERT INTO short (id, said) VALUES (:id, :said) ON CONFLICT DO NOTHING", rows)
+        return [changed] * len(items)
+
+    items = ["a", "b", "too long", "c"]
+    found = await asyncio.gather(*(db.join(several, item) for item in items), return_exceptions=True)
+    assert [found[0], found[1], found[3]] == [1, 1, 1]
+    assert isinstance(found[2], sqlite3.IntegrityError)
+    assert await notes(db) == ["a", "b", "c"]
+    assert [row["id"] for row in await db.read(lambda tx: tx.rows("SELECT id FROM short ORDER BY id"))] == [
+        "a",
+        "b",
+        "c",
+    ]
+    with pytest.raises(sqlite3.IntegrityError):
+        await db.transact(lambda tx: several(tx, ["d", "too long as well"]))
+    assert await notes(db) == ["a", "b", "c"]
+    assert await db.join(write, "after") == "wrote after"
+
+
 async def test_a_queue_that_is_full_says_so_at_once(db: Store) -> None:
     before = db.LONGEST_QUEUE
     waiting = [asyncio.ensure_future(db.join(write, number)) for number in range(before + 200)]
@@ -204,6 +229,30 @@ async def test_what_is_written_is_on_disk_when_the_caller_hears_of_it(db: Store)
     assert other.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
     other.close()
     assert (await db.transact(lambda tx: tx.rows("PRAGMA synchronous")))[0][0] == 2
+
+
+async def test_the_disk_is_written_while_the_loop_is_busy(db: Store) -> None:
+    """A loop that never rests would keep the COMMIT from beginning for as long as the interpreter lets it."""
+    written: list[Any] = []
+
+    async def noted(tx: Tx, items: list[Any]) -> list[str]:
+        written.extend(items)
+        return await write(tx, items)
+
+    commits, before = Commits(db), sys.getswitchinterval()
+    writing = asyncio.ensure_future(db.join(noted, "a"))
+    sys.setswitchinterval(60)
+    try:
+        while not written:  # noqa: ASYNC110 (to be there in the very turn in which it is)
+            await asyncio.sleep(0)
+        ends = time.perf_counter() + 0.3
+        while time.perf_counter() < ends:  # work that nothing interrupts
+            pass
+        assert commits.since() == 1
+        assert not writing.done()
+    finally:
+        sys.setswitchinterval(before)
+    assert await writing == "wrote a"
 
 
 async def test_closing_waits_for_what_is_being_written(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from bridge.flows import again, morning, operate
 from bridge.kit import ConfigError, Conflict
 from bridge.store import customers, evidence, lists, targets
 from bridge.store import forwards as ledger
-from bridge.store.db import Threaded
+from bridge.store.threaded import Threaded
 from providers import TARGETS
 from tests.conftest import FOLLOW_RULE, HEAD, ORDER_RULE, Builder, House, states
 

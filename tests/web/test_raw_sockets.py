@@ -489,22 +489,59 @@ async def test_whoever_does_not_finish_in_time_is_let_go() -> None:
                     assert (await one.answer())[0] == 200
                 assert (await one.answer(within=3))[0] == status
                 assert await one.closed(within=1)
-        async with connected(made) as idle:  # between two requests uvicorn's own timer counts, which is longer
+        async with connected(made) as idle:  # between two requests the keep-alive time counts, which is longer
             await idle.say(head({}, b"content-length: 0"))
             assert (await idle.answer())[0] == 200
             await asyncio.sleep(1)
             await idle.say(head({}, b"content-length: 0"))
             assert (await idle.answer())[0] == 200
+    async with hosted(app, Hasty, timeout_keep_alive=1) as port, connected(Bridge(None, port)) as idle:  # type: ignore[arg-type]
+        await idle.say(head({}, b"content-length: 0"))
+        assert (await idle.answer())[0] == 200
+        assert (await idle.answer(within=3))[0] == 0  # nothing more is said
+        assert await idle.closed(within=1)
+
+
+async def test_an_answer_leaves_in_one_piece_however_it_is_made() -> None:
+    """The head waits for what comes next, and never for what does not come."""
+
+    async def app(scope, receive, send):  # type: ignore[no-untyped-def]
+        path = scope["path"]
+        headers = [] if path == "/chunks" else [(b"content-length", b"0" if path == "/empty" else b"4")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        if path == "/breaks":
+            raise RuntimeError("after its head")
+        if path == "/chunks":
+            await send({"type": "http.response.body", "body": b"one", "more_body": True})
+            await send({"type": "http.response.body", "body": b"two"})
+            return
+        await send({"type": "http.response.body", "body": b"" if path == "/empty" else b"four"})
+
+    async with hosted(app, wire.Wire) as port:
+        for line, ending in (
+            (b"GET /four", b"\r\n\r\nfour"),
+            (b"HEAD /four", b"content-length: 4\r\n\r\n"),
+            (b"GET /empty", b"content-length: 0\r\n\r\n"),
+            (b"GET /chunks", b"\r\n\r\n3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"),
+            (b"GET /breaks", b"content-length: 4\r\n\r\n"),
+        ):
+            async with connected(Bridge(None, port)) as one:  # type: ignore[arg-type]
+                for _ in range(1 if line == b"GET /breaks" else 3):
+                    await one.say(line + b" HTTP/1.1\r\nhost: x\r\n\r\n")
+                    said = await asyncio.wait_for(one.reader.readuntil(ending), 5)
+                    assert said.startswith(b"HTTP/1.1 200 OK\r\n")
+                    assert said.count(b"HTTP/1.1") == 1
 
 
 @contextlib.asynccontextmanager
-async def hosted(app: object, protocol: type) -> AsyncIterator[int]:
+async def hosted(app: object, protocol: type, **more: int) -> AsyncIterator[int]:
     import uvicorn
 
     from bridge.sandbox.serving import Guest, bound
 
     taken = bound("127.0.0.1", 0)
-    server = Guest(uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_config=None, access_log=False))  # type: ignore[arg-type]
+    fixed = {"ws": "none", "lifespan": "off", "log_config": None, "access_log": False}
+    server = Guest(uvicorn.Config(app, http=protocol, **fixed, **more))  # type: ignore[arg-type]
     task = asyncio.create_task(server.serve(sockets=[taken]))
     while not server.started:  # noqa: ASYNC110
         await asyncio.sleep(0.005)
