@@ -38,6 +38,10 @@ BUILT = [
     ("resume", "--because"),
     ("link", "--email", "--phone", "--import"),
     ("unlink", "--because"),
+    ("ticket", "--email", "--phone", "--return-to", "--expires", "--import", "--json"),
+    ("approve", "--because"),
+    ("refuse", "--because"),
+    ("rotate-key", "--json"),
     ("audit verify", "--json"),
     ("audit export", "--format", "--since"),
     ("alert test",),
@@ -45,19 +49,13 @@ BUILT = [
 ]  # fmt: skip
 LATER = [
     "setup twitch --dry-run",
-    "approve clm_1 --because x",
-    "refuse clm_1 --because x",
-    "ticket ann twitch.follow --expires 7d",
-    "ticket --import file.csv",
     "token create ci --role viewer",
     "token list",
     "user add ann",
     "erase ann",
     "prune",
     "backup file.db",
-    "rotate-key",
     "migrate-to postgresql://host/db",
-    "list claims",
 ]
 
 
