@@ -17,6 +17,7 @@ from . import (
     repair,
     running,
     setup,
+    signing,
     ticketing,
     trying,
     watching,
@@ -52,7 +53,8 @@ def _everything(
 
 # In the order of the help: what runs, what sets up, what an operator does every morning, what repairs, what tries.
 PARTS = (
-    running, setup, morning, reading, watching, auditing, repair, changing, linking, ticketing, keys, trying, later,
+    running, setup, signing, morning, reading, watching, auditing, repair, changing, linking, ticketing, keys, trying,
+    later,
 )  # fmt: skip
 for part in PARTS:
     part.register(app)

@@ -8,7 +8,6 @@ from .doors import complain
 
 #: Command -> what it will do.
 LATER = {
-    "setup": "Sign the brand in and register the webhooks that the rules need.",
     "token": "Create, list and revoke API tokens.",
     "user": "Add, list and remove console accounts.",
     "erase": "Forget a customer, and keep what keeps from paying twice.",

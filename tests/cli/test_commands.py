@@ -19,6 +19,7 @@ BUILT = [
     ("key",),
     ("init", "--source", "--target", "--force"),
     ("providers", "--json"),
+    ("setup", "--dry-run", "--json"),
     ("check", "--live"),
     ("try", "--now", "--save", "--all"),
     ("send", "--set", "--customer", "--times", "--to"),
@@ -48,7 +49,6 @@ BUILT = [
     ("tail", "--json"),
 ]  # fmt: skip
 LATER = [
-    "setup twitch --dry-run",
     "token create ci --role viewer",
     "token list",
     "user add ann",
