@@ -129,7 +129,7 @@ class Bridge:
         for target in found.targets:
             self.worker.wake(target)
         table = self.config.sources.get(source)
-        if found.status == "accepted" and table is not None and table.provider.codes is not None:
+        if found.status != "duplicate" and table is not None and table.provider.codes is not None:
             # Who wrote must be asked at the platform, and its delivery must not wait for that.
             task = asyncio.create_task(codes.hear(self.desk, arrival.delivery, table, self.scene(f"source:{source}")))
             self._hearing.add(task)
