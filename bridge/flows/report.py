@@ -252,6 +252,7 @@ async def snapshot(tx: Tx, names: Sequence[str], *, now: int) -> Shown:
         "targets": {name: dict(row) for name, row in (await targets.all(tx)).items()},
         "undelivered": {name: dict(await lists.undelivered(tx, target=name, now=now)) for name in names},
         "rejected": await numbers.named(tx, name="rejected"),
+        "stopped": await numbers.named(tx, name="stopped"),
         "heard": await numbers.named(tx, name="heard"),
     }
 

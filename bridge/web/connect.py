@@ -171,6 +171,7 @@ async def back(visitor: Visitor) -> Response:
     visitor.claim, visitor.action = ended.claim, ended.claim["action"]
     visitor.wake(ended.targets)
     if ended.error is not None:
+        visitor.noted = True
         raise ended.error
     visitor.browser.bind(visitor.key, ended.claim["id"])
     return remember(visitor.go(place(visitor.table, visitor.action).path), visitor.browser, visitor.bridge)

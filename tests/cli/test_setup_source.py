@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from bridge.app import unsigned
 from bridge.flows import setup
 from bridge.flows.connect import Chance
 from bridge.kit import ScopesMissing, StateMismatch
@@ -72,3 +73,19 @@ async def test_a_brand_that_grants_too_little_is_not_kept(build_house: Builder) 
         with pytest.raises(StateMismatch):
             await setup.signed_in(house.bridge.desk, table, f"state={state}&code=code-1337", scene)
         assert not await house.rows("brands")
+
+
+async def test_check_refuses_a_wait_that_nobody_could_be_asked_about(build_house: Builder) -> None:
+    rule = FOLLOW_RULE.replace("send =", 'wait = "24 hours"\nsend =')
+    async with build_house(rule, head=CONNECT, variables=TICKETS) as house:
+        platform = Platform(house.vendor, users={"1337": "brand"}, granted=["moderator:read:followers"])
+        db, config = house.bridge.db, house.bridge.config
+        [fault] = await unsigned(db, config)
+        assert "loyalty-bridge setup twitch" in fault
+        assert "loyalty-bridge setup twitch" in config.warnings[-1]
+        table = config.sources["twitch"]
+        state = await begun(house)
+        query = f"state={state}&code=code-1337"
+        await setup.signed_in(house.bridge.desk, table, query, house.bridge.scene("operator:test"))
+        assert await unsigned(db, config) == []
+        assert not platform.revoked
