@@ -193,8 +193,8 @@ async def unsigned(db: Store | None, config: Config) -> list[str]:
     wanting = doors.unsigned(config)
     signed = await db.read(grants.signed_in) if wanting and db is not None else set()
     return [
-        f"{config.path}: {rule.id} waits and then asks {config.sources[name].provider.title} with the brand's token, and "
-        f"there is none: loyalty-bridge setup {name}, or {setting} in [source.{name}]"
+        f"{config.path}: {rule.id} waits, and then {config.sources[name].provider.title} is asked with the brand's "
+        f"token, of which there is none: loyalty-bridge setup {name}, or {setting} in [source.{name}]"
         for rule, name, setting in wanting
         if config.sources[name].ledger not in signed
     ]
