@@ -554,3 +554,25 @@ async def test_nothing_secret_is_logged(build_house: Builder, caplog: Any, capsy
         logged = "".join(capsys.readouterr()) + caplog.text
         assert "state_mismatch" in logged
         assert not [one for one in (*SECRETS, "sign=", "c-ann@") if one in logged]
+
+
+async def test_a_question_that_came_by_webhook_is_never_lost(build_house: Builder) -> None:
+    async with told(build_house, rule(review='"always"')) as (house, _, ann):
+        await ann.begin()  # and never signs in; the shop has linked the account itself
+        await house.link("c-ann", "1234")
+        await house.follow()
+        assert not await house.forwards()
+        house.clock.tick(days=8)
+        await rounds(house)
+        [claim] = await house.rows("claims")
+        assert (claim["state"], claim["account"]) == ("review", "1234")
+        scene = house.bridge.scene("operator:test")
+        await house.bridge.db.transact(lambda tx: review.approve(tx, claim["id"], scene, "looked at"))
+        assert len(await house.forwards()) == 1
+
+
+async def test_what_advertisers_add_to_an_address_changes_nothing(build_house: Builder) -> None:
+    async with told(build_house) as (_, __, ann):
+        await ann.connect()
+        assert (await ann.page(query="utm_source=mail"))["name"] == "act"
+        assert (await ann.page(query=ann.query() + "&utm_source=mail"))["name"] == "act"
