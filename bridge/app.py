@@ -21,9 +21,11 @@ from bridge import store
 from bridge.config import Config
 from bridge.env import Env
 from bridge.flows import operate
+from bridge.flows.desk import Desk
 from bridge.flows.ingest import Arrival, Remembered, remember
 from bridge.flows.lease import Leased
 from bridge.flows.line import Line
+from bridge.flows.rounds import Rounds
 from bridge.flows.scene import Scene
 from bridge.flows.settle import Settled
 from bridge.flows.tell import Teller
@@ -127,6 +129,11 @@ class Bridge:
             self.worker.wake(target)
         return found
 
+    @property
+    def desk(self) -> Desk:
+        """Where customers are served."""
+        return Desk(self.db, self.talker, self.vault, self.clock)
+
     def busy(self) -> bool:
         """Whether webhooks are coming in so fast that calls should make room for them."""
         return self.db.queued > 4
@@ -201,6 +208,7 @@ async def open_bridge(
             lambda: found[0].scene("worker"),
             clock,
             chores,
+            rounds=Rounds(Desk(db, talker, vault, clock)),
             seen=lambda *seen: found[0].seen(*seen),
             busy=lambda: found[0].busy(),
         )

@@ -13,6 +13,7 @@ import structlog
 from bridge.config import Config, TargetTable
 from bridge.flows import watch
 from bridge.flows.lease import LONGEST_GATHER, Leased, take
+from bridge.flows.rounds import Rounds
 from bridge.flows.scene import Scene
 from bridge.flows.settle import Settled, settle
 from bridge.flows.tell import Teller
@@ -158,11 +159,12 @@ class Worker:
         scene: Callable[[], Scene],
         clock: Callable[[], datetime],
         chores: watch.Chores,
+        rounds: Rounds | None = None,
         seen: Callable[[Leased, Settled, ForwardState | None], None] | None = None,
         busy: Callable[[], bool] | None = None,
     ) -> None:
         self.db, self.teller, self.scene, self.clock, self.chores = db, teller, scene, clock, chores
-        self.seen, self.busy = seen, busy
+        self.rounds, self.seen, self.busy = rounds, seen, busy
         self.gates: dict[str, Gate] = {}
         teller.more = self.more
         self._woken = asyncio.Event()
@@ -198,7 +200,8 @@ class Worker:
     async def run(self) -> None:
         """Work until `stop`."""
         self._reload(self.scene().config)
-        chores = asyncio.create_task(self._keep_house())
+        house = [self._keep_house(), *([self.rounds.run(self.scene, self.wake)] if self.rounds else [])]
+        chores = asyncio.gather(*house)
         try:
             while not self._stopping:
                 self._woken.clear()

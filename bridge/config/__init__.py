@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,14 +11,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from bridge.kit import Source, Target, standard_fault
 
-from . import rules, tables
-from .model import Alert, Config, Customers, Limit, Rule, Send, SourceTable, TargetTable, When
+from . import doors, rules, tables
+from .model import Alert, Config, Connect, Customers, Limit, Look, Rule, Send, SourceTable, TargetTable, When
 from .reader import Document
 from .secrets import resolve, resolve_all
 
 TOP = {
     "public_url", "timezone", "return_to", "trusted_proxies", "allow_private_networks", "plugins", "customers",
-    "tickets", "signing", "alert", "heartbeat", "source", "target", "rule",
+    "tickets", "connect", "brand", "signing", "alert", "heartbeat", "source", "target", "rule",
 }  # fmt: skip
 
 
@@ -65,11 +66,13 @@ def understand(
         path=document.path,
         public_url=public_url,
         timezone=zone,
-        return_to=document.texts(values, (), "return_to"),
+        return_to=doors.return_to(document),
         trusted_proxies=document.texts(values, (), "trusted_proxies"),
         allow_private_networks=document.flag(values, (), "allow_private_networks", False),
         customers=_customers(document),
-        tickets=_tickets(document, environ),
+        tickets=doors.tickets(document, environ),
+        connect=doors.connect(document),
+        look=doors.look(document),
         signing=signing,
         alerts=_alerts(document, environ),
         heartbeat=_heartbeat(document, environ),
@@ -79,6 +82,8 @@ def understand(
         warnings=tuple(warnings),
     )
     _check_names(document, config)
+    warnings += doors.warnings(config)
+    config = replace(config, warnings=tuple(warnings))
     document.stop()
     return config
 
@@ -99,12 +104,6 @@ def _customers(document: Document) -> Customers:
         phone_country=country,
         retroactive=document.duration(table, at, "retroactive", Customers().retroactive),
     )
-
-
-def _tickets(document: Document, environ: Mapping[str, str]) -> tuple[str, ...]:
-    table = _table(document, "tickets")
-    document.known(table, ("tickets",), ("secret",), what="[tickets]")
-    return resolve_all(table["secret"], document, ("tickets", "secret"), environ, "secret") if "secret" in table else ()
 
 
 def _signing(document: Document, environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -177,9 +176,11 @@ def _check_names(document: Document, config: Config) -> None:
 __all__ = [
     "Alert",
     "Config",
+    "Connect",
     "Customers",
     "Document",
     "Limit",
+    "Look",
     "Rule",
     "Send",
     "SourceTable",

@@ -134,6 +134,10 @@ class Rule:
     end: datetime | None
     sends: tuple[Send, ...]
     line: int
+    already: Literal["pay", "skip"] = "pay"  # those who had done it before they were asked
+    review: Literal["never", "doubtful", "always"] = "doubtful"  # whether a person looks at it before it is owed
+    min_account_age: timedelta = timedelta(0)  # where the platform tells
+    min_followers: int = 0  # where the platform tells
 
     def listens_to(self, source: str, action: str) -> When | None:
         """The `when` for evidence of this ledger name and action."""
@@ -149,6 +153,27 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Connect:
+    """How customers connect accounts: `[connect]`."""
+
+    lasts: timedelta = timedelta(days=7)  # how long a claim is asked about
+    cool_down: timedelta = timedelta(days=30)  # before an account that has earned may become another customer's
+    too_fast: timedelta = timedelta(seconds=2)  # proved sooner after being asked: a person looks
+    accounts_a_day: int = 3  # more of one customer at one platform, or more customers in one browser: a person looks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """How the customers' pages look: `[brand]`."""
+
+    name: str = ""  # the shop's
+    logo: str = ""  # an https address
+    colour: str = ""  # of buttons, as #rrggbb
+    colour_dark: str = ""  # the same where the customer's device is dark
+    privacy: str = ""  # the address of the shop's privacy notice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """All of bridge.toml."""
 
@@ -160,6 +185,8 @@ class Config:
     allow_private_networks: bool = False
     customers: Customers = Customers()
     tickets: tuple[str, ...] = field(default=(), repr=False)
+    connect: Connect = Connect()
+    look: Look = Look()
     signing: tuple[str, ...] = field(default=(), repr=False)
     alerts: tuple[Alert, ...] = ()
     heartbeat: str = field(default="", repr=False)

@@ -15,8 +15,10 @@ from . import sends as sending
 from .model import Limit, Rule, Send, SourceTable, TargetTable, When
 from .reader import Document, Path_
 
-KEYS = {"id", "name", "when", "where", "limit", "wait", "from", "until", "send", "was", "i_accept_the_platform_policy"}
-LATER = {"already", "review", "min_account_age", "min_followers"}
+KEYS = {
+    "id", "name", "when", "where", "limit", "wait", "from", "until", "send", "was", "i_accept_the_platform_policy",
+    "already", "review", "min_account_age", "min_followers",
+}  # fmt: skip
 
 PERIODS: Mapping[str, Limit] = {
     "once": Limit(),
@@ -59,9 +61,7 @@ def _rule(
     targets: Mapping[str, TargetTable],
     zone: tzinfo,
 ) -> Rule | None:
-    for key in LATER & set(table):
-        document.fault((*at, key), f"{key} is not in this version: it belongs to connect flows, which follow")
-    document.known(table, at, KEYS | LATER, what="a rule")
+    document.known(table, at, KEYS, what="a rule")
     id_ = document.text(table, at, "id")
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", id_):
         document.fault((*at, "id"), "a rule needs an id of lower-case letters, digits, - and _: it counts for ever")
@@ -85,6 +85,10 @@ def _rule(
         end=_date(document, table, at, "until", zone, end=True),
         sends=sends,
         line=document.line((*at, "id")),
+        already=document.choice(table, at, "already", ("pay", "skip"), "pay"),  # type: ignore[arg-type]
+        review=document.choice(table, at, "review", ("never", "doubtful", "always"), "doubtful"),  # type: ignore[arg-type]
+        min_account_age=document.duration(table, at, "min_account_age", timedelta(0)),
+        min_followers=_followers(document, table, at),
     )
 
 
@@ -146,11 +150,19 @@ def _whens(
                 fact_types=kinds,
                 where=condition,
                 computed=computed,
-                asked_again=action_name in source.provider.rechecks,
+                asked_again=action_name in source.provider.rechecks or action_name in source.provider.checks,
                 declared=action,
             )
         )
     return tuple(found)
+
+
+def _followers(document: Document, table: Mapping[str, Any], at: Path_) -> int:
+    value = table.get("min_followers", 0)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        document.fault((*at, "min_followers"), "min_followers is a whole number without quotes: min_followers = 10")
+        return 0
+    return value
 
 
 def _limit(document: Document, table: Mapping[str, Any], at: Path_) -> Limit:
@@ -185,7 +197,21 @@ def _date(
 
 
 def _check_wait(document: Document, at: Path_, one: When, source: SourceTable) -> None:
-    missing = [name for name in source.provider.recheck_needs if not source.settings.get(name)]
+    provider = source.provider
+    missing = [name for name in provider.recheck_needs if not source.settings.get(name)]
+    if provider.brand and missing == [provider.brand.setting]:
+        return  # `setup` signs the brand in for it, and `doors.warnings` says so
+    check = provider.checks.get(one.action)
+    way = check.way(source.settings) if check else None
+    theirs = way is not None and check is not None and way.ask is check.ask  # with what the customer has granted
+    if way is not None and (not theirs or provider.door(source.settings)):
+        if check is not None and theirs and check.once:
+            document.fault(
+                (*at, "wait"),
+                f"{one.source}.{one.action} is proved by the sign-in itself, which cannot be asked again when wait "
+                "ends: take wait out",
+            )
+        return  # what the customer has granted is kept until then
     if one.asked_again and missing:
         document.fault(
             (*at, "wait"),

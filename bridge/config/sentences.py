@@ -17,6 +17,7 @@ def rule(one: Rule, config: Config) -> list[str]:
     """What the rule promises, what bounds it, and when it leaves."""
     told = [_promise(one, config), _limit(one.limit)]
     told += [_wait(one, when, config) for when in one.whens] if one.wait else []
+    told += _terms(one, config)
     if dates := _dates(one):
         told.append(dates)
     for when in one.whens:
@@ -63,12 +64,32 @@ def _limit(limit: Limit) -> str:
 
 def _wait(one: Rule, when: When, config: Config) -> str:
     wait, title = said(one.wait), config.sources[when.source].provider.title
+    if when.asked_again and when.action not in config.sources[when.source].provider.rechecks:
+        return (
+            f"It leaves after {wait}; {title} is asked again then, with what the customer has granted where the brand "
+            "cannot ask, and whoever no longer does it earns nothing."
+        )
     if when.asked_again:
         return f"It leaves after {wait}; {title} is asked again then, and whoever no longer does it earns nothing."
     return (
         f"It leaves after {wait}. {when.source}.{when.action} cannot be asked again: "
         "what the source said until then decides."
     )
+
+
+def _terms(one: Rule, config: Config) -> list[str]:
+    told = []
+    if one.already == "skip":
+        told.append("Whoever had done it before they were asked earns nothing.")
+    if one.min_account_age:
+        told.append(f"Where the platform tells, the account must be older than {said(one.min_account_age)}.")
+    if one.min_followers:
+        told.append(f"Where the platform tells, the account must have at least {one.min_followers} followers.")
+    if one.review == "always":
+        told.append("A person looks at each one first: `approve` or `refuse`.")
+    if one.review == "never":
+        told.append("Nobody looks at it first, however doubtful it is.")
+    return told
 
 
 def _dates(one: Rule) -> str:
@@ -97,6 +118,10 @@ def customers(config: Config) -> list[str]:
             if back
             else "What an account did before it was linked does not count."
         )
+    if config.tickets:
+        lasts, cool = said(config.connect.lasts), said(config.connect.cool_down)
+        told.append(f"A customer has {lasts} to prove it.")
+        told.append(f"An account that has earned something can become another customer's {cool} after it was let go.")
     return told
 
 

@@ -22,10 +22,10 @@ from typing import Any, TypeAlias
 from bridge.config import SourceTable
 from bridge.kit import Customer, EvidenceState, Forward, Kind, Owed, Recorded
 from bridge.kit.types import NOTHING
-from bridge.store import Tx, evidence, forwards, links
+from bridge.store import Row, Tx, claims, evidence, forwards, links
 from bridge.store.rows import ms, text
 
-from . import people, read, withdraw
+from . import people, read, terms, withdraw
 from .decide import Decision, Unjudged, decide, left
 from .scene import Scene
 
@@ -77,9 +77,10 @@ async def consider(
                 owned[one.id] = entry["id"]
     settings = scene.config.customers
     known = await people.remember(tx, entries, settings, now=scene.at) if entries else {}
-    waiting = await _owners(tx, facts, owned, scene)
+    linked: dict[str, Row] = {}
+    waiting = await _owners(tx, facts, owned, linked, scene)
     directory_rows, everyone = await people.persons(tx, list(owned.values()), known, settings) if owned else ({}, {})
-    judged, candidates = await _judge(tx, facts, owned, waiting, directory_rows, scene, made)
+    judged, candidates = await _judge(tx, facts, owned, linked, waiting, directory_rows, scene, made)
 
     plain = (EvidenceState.CONSIDERED, "")
     considered = {one.id: Considered(one, *judged.get(one.id, plain), owner=owned.get(one.id)) for one in told}
@@ -98,6 +99,9 @@ async def consider(
         )
         for id_, each in considered.items():
             each.new = id_ in new
+    looked = [(c.evidence, str(c.owner)) for c in considered.values() if c.new and c.reason == terms.IN_REVIEW]
+    if looked:
+        await terms.file(tx, looked, scene)
     fresh = [row for row in candidates if considered[row["evidence"]].new]
     if fresh:
         made_now = await _owe(tx, fresh, everyone)
@@ -106,6 +110,12 @@ async def consider(
             considered[row["evidence"]].targets.add(row["target"])
         if len(made_now) < len(fresh) and not again:
             await _explain(tx, fresh, considered, scene)
+    if scene.config.tickets:
+        heard = [one for one in facts if one.account and considered[one.id].new and not again]
+        checked = [one for one in heard if _checked(one, scene)]
+        if checked:
+            rows = [{"source": one.source, "account": one.account, "action": one.action} for one in checked]
+            await claims.wake(tx, rows, now=scene.at)
     # A fact can be undone, be done again and be undone once more: the latest undoing counts.
     again_undone = [one for one in undone if one.undone and not considered[one.id].new]
     later = await evidence.undone_later(tx, again_undone) if again_undone else set()
@@ -113,13 +123,21 @@ async def consider(
     return list(considered.values())
 
 
+def _checked(one: Recorded, scene: Scene) -> bool:
+    """Whether customers claim this."""
+    source = scene.config.source_of(one.source)
+    return source is not None and one.action in source.provider.checks
+
+
 def _entry(one: Recorded, source: SourceTable, scene: Scene) -> dict[str, Any] | None:
     said = one.customer or Customer(id=one.account)
     return people.known(said if said.id else replace(said, id=one.account), scene.config.customers, source)
 
 
-async def _owners(tx: Tx, facts: Sequence[Recorded], owned: dict[str, str], scene: Scene) -> dict[str, str]:
-    """Fill in whose accounts these are; the reasons of those that must wait, by evidence id."""
+async def _owners(
+    tx: Tx, facts: Sequence[Recorded], owned: dict[str, str], linked: dict[str, Row], scene: Scene
+) -> dict[str, str]:
+    """Fill in whose accounts these are, and their links; the reasons of those that must wait, by evidence id."""
     waiting: dict[str, str] = {}
     asked: list[Recorded] = []
     for one in facts:
@@ -137,7 +155,7 @@ async def _owners(tx: Tx, facts: Sequence[Recorded], owned: dict[str, str], scen
         for one in asked:
             link = found.get((one.source, one.account or ""))
             if link:
-                owned[one.id] = str(link["customer"])
+                owned[one.id], linked[one.id] = str(link["customer"]), link
             else:
                 waiting[one.id] = "nobody has linked this account yet"
     return waiting
@@ -147,6 +165,7 @@ async def _judge(
     tx: Tx,
     facts: Sequence[Recorded],
     owned: Mapping[str, str],
+    linked: Mapping[str, Row],
     waiting: Mapping[str, str],
     directory: Mapping[str, Mapping[str, Any]],
     scene: Scene,
@@ -174,17 +193,20 @@ async def _judge(
                 continue
             subject = replace(one, facts=remaining)
         verdicts = made[one.id] if subject is one and one.id in made else decide(scene.config, subject)
+        verdicts, asked = terms.judge(verdicts, one, linked.get(one.id), scene)
         faults = [f"{verdict.rule}: {verdict.fault}" for verdict in verdicts if isinstance(verdict, Unjudged)]
         owed = [verdict for verdict in verdicts if isinstance(verdict, Owed)]
         reason = waiting.get(one.id, "")
         customer = directory.get(owned.get(one.id, ""))
         if not reason and (customer is None or not customer[scene.config.customers.key]):
             reason = f"the directory does not know this customer's {scene.config.customers.key}"
-        if reason and (owed or faults):
+        if reason and (owed or faults or asked):
             judged[one.id] = (EvidenceState.WAITING, reason)
             continue
         state = EvidenceState.UNJUDGED if faults else EvidenceState.CONSIDERED
         judged[one.id] = (state, "; ".join(faults) or ("" if owed else _why_nothing(verdicts)))
+        if asked:
+            judged[one.id] = (EvidenceState.WAITING, terms.IN_REVIEW)
         if customer is not None and not reason:
             candidates.extend(_row(each, subject, customer, scene) for each in owed)
     return judged, candidates

@@ -8,9 +8,22 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from bridge.kit import ExpressionError, ForwardState, Question
+from bridge.config import SourceTable
+from bridge.kit import (
+    Account,
+    Answer,
+    Ask,
+    ExpressionError,
+    FlowError,
+    ForwardState,
+    Question,
+    Recorded,
+    Tokens,
+    Unavailable,
+)
+from bridge.kit.errors import Sealed
 from bridge.kit.fields import types
-from bridge.store import Row, Tx, evidence, forwards
+from bridge.store import Row, Tx, evidence, forwards, grants
 from bridge.store.rows import text, when_or_none
 
 from . import read
@@ -46,10 +59,9 @@ async def judge(line: Line, leased: Leased, scene: Scene) -> Verdicts:
         return ended(ForwardState.CANCELLED, "all of it was undone at the source")
     source = scene.config.source_of(row["source"])
     one = read.recorded(told)
-    recheck = source.provider.rechecks.get(row["action"]) if source else None
-    if source and recheck:
+    answer = await _asked(line, source, row["action"], one, scene) if source else None
+    if source and answer is not None:
         title = source.provider.title
-        answer = await line.ask_source(recheck, source, Question(one.account or "", one.subject, one.key))
         if answer.result == "not_found":
             return ended(ForwardState.CANCELLED, f"no longer true at the source: {answer.note}".rstrip(": "))
         if answer.result != "verified" and line.clock() >= until:
@@ -68,6 +80,33 @@ async def judge(line: Line, leased: Leased, scene: Scene) -> Verdicts:
     if not await line.db.join(judged, now):
         return ended(ForwardState.PENDING, "", line.clock())
     return Verdicts(again.options, facts)
+
+
+async def _asked(line: Line, source: SourceTable, action: str, one: Recorded, scene: Scene) -> Answer | None:
+    """What the source says now; None where it cannot be asked. The brand's side first, then what was granted."""
+    settings = await line.desk.settings(source)
+    recheck, check = source.provider.rechecks.get(action), source.provider.checks.get(action)
+    if recheck is not None and all(settings.get(name) for name in source.provider.recheck_needs):
+        return await line.ask_source(recheck(Question(one.account or "", one.subject, one.key), settings))
+    way = check.way(settings) if check is not None else None
+    if way is None or check is None or (check.once and way.ask is check.ask):
+        if recheck is None:
+            return None
+        return Answer("unknown", "the brand is not signed in")
+    tokens: Tokens | None = None
+    if way.keep:
+        row = await line.db.read(
+            lambda tx: grants.of_account(tx, source=source.ledger, account=one.account or "", action=action)
+        )
+        if row is None:
+            return Answer("unknown", "nobody has granted it to be asked")
+        try:
+            tokens = await line.desk.usable(row, source)
+        except (Unavailable, FlowError, Sealed) as error:
+            return Answer("unknown", error.message)
+    account = Account(id=one.account or "", handle=str(one.facts.get("login") or ""))
+    ask = Ask(account=account, settings=settings, now=line.clock(), tokens=tokens, subject=one.subject)
+    return await line.ask_source(way.ask(ask))
 
 
 async def _facts(tx: Tx, row: Row, scene: Scene) -> tuple[Row | None, Mapping[str, Any] | None]:

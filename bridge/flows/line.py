@@ -6,17 +6,18 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import structlog
 
-from bridge.config import SourceTable, TargetTable
-from bridge.kit import Answer, Outcome, Question, Response, Unavailable, Verdict, standard_headers
+from bridge.config import TargetTable
+from bridge.kit import Answer, FlowError, Outcome, Response, Talk, Unavailable, Verdict, standard_headers
 from bridge.store import Store
 from bridge.talk import Bearer, Failed, Sign, Talker
 from bridge.vault import Vault
 
+from .desk import Desk
 from .lease import Leased
 from .scene import Scene
 
@@ -110,13 +111,17 @@ class Line:
             return Unread(Verdict.UNCLEAR, f"a bug of the bridge: {type(error).__name__}")
         return found
 
-    async def ask_source(self, recheck: Any, source: SourceTable, question: Question) -> Answer:
+    @property
+    def desk(self) -> Desk:
+        """Where sources are asked from, with the brand's and the customers' permissions."""
+        return Desk(self.db, self.talker, self.vault, self.clock)
+
+    async def ask_source(self, talk: Talk[Answer]) -> Answer:
         """Ask a source whether something still holds."""
         try:
-            found: Answer = await self.talker.hold(recheck(question, source.settings), within=timedelta(seconds=20))
-        except Unavailable as failure:
+            return await self.desk.hold(talk)
+        except (Unavailable, FlowError) as failure:
             return Answer("unknown", failure.message)
-        return found
 
 
 def failed(failure: Failed, *, sent: bool) -> Outcome:

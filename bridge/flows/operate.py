@@ -23,7 +23,20 @@ from bridge.kit import (
     NotFound,
     Recorded,
 )
-from bridge.store import Row, Tx, attempts, audit, customers, deliveries, evidence, forwards, links, targets
+from bridge.store import (
+    Row,
+    Tx,
+    attempts,
+    audit,
+    claims,
+    customers,
+    deliveries,
+    evidence,
+    forwards,
+    grants,
+    links,
+    targets,
+)  # fmt: skip
 from bridge.store.rows import ms, text
 
 from . import people, read, withdraw
@@ -362,6 +375,7 @@ async def link(
     email: str | None = None,
     phone: str | None = None,
     how: str = "operator",
+    about: Mapping[str, Any] | None = None,
 ) -> tuple[str, list[Considered]]:
     """The shop knows whose account this is: remember it, and consider at once what waited for it."""
     settings = scene.config.customers
@@ -389,6 +403,8 @@ async def link(
         id_ = str(theirs["id"])
     else:
         await _entry(tx, scene, "link.made", id_, "", how=how)
+    if about is not None:  # what the platform says of the account: the rules' terms look at it
+        await links.describe(tx, about)
     since = scene.now - settings.retroactive
     waiting = await evidence.waiting_for(tx, source=source.ledger, account=account, since=ms(since))
     found = await consider(tx, [read.recorded(one) for one in waiting], scene, again=True) if waiting else []
@@ -407,6 +423,11 @@ async def unlink(tx: Tx, source: SourceTable, account: str, scene: Scene, becaus
     pending = [row for row in rows if row["kind"] == Kind.REWARD and row["state"] in open_]
     touched = await withdraw.withdraw_rows(tx, pending, scene, reason="the account was unlinked")
     [row] = found.values()
+    if any(one["sent"] for one in rows):
+        await links.part(tx, source=source.ledger, account=account, customer=row["customer"], now=scene.at)
+    for claim in await claims.of_account(tx, source=source.ledger, account=account):
+        await claims.let_go(tx, id=claim["id"], due=claim["expires_at"], now=scene.at)
+        await grants.end_of_claim(tx, claim=claim["id"], now=scene.at)
     await _entry(tx, scene, "link.taken", row["id"], because, withdrawn=touched)
     return touched
 

@@ -32,6 +32,8 @@ def recorded(row: Row) -> Recorded:
         delivery=row["delivery"],
         state=EvidenceState(row["state"]),
         reason=row["reason"],
+        already=bool(row["already"]),
+        review=row["review"],
     )
 
 

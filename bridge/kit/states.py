@@ -32,15 +32,15 @@ class ForwardState(StrEnum):
 
 
 class ClaimState(StrEnum):
-    OPEN = "open"
-    CHECKING = "checking"
-    REVIEW = "review"
-    VERIFIED = "verified"
-    REJECTED = "rejected"
-    EXPIRED = "expired"
+    OPEN = "open"  # a ticket was bound to a browser; nobody has signed in yet
+    CHECKING = "checking"  # an account is connected; the source is asked about it
+    REVIEW = "review"  # proved, and a person decides
+    VERIFIED = "verified"  # proved
+    REJECTED = "rejected"  # a person has said no
+    EXPIRED = "expired"  # the time to prove it is over
 
 
-D, E, F = DeliveryState, EvidenceState, ForwardState
+D, E, F, C = DeliveryState, EvidenceState, ForwardState, ClaimState
 
 DELIVERY: Mapping[DeliveryState, frozenset[DeliveryState]] = {
     D.FAILED: frozenset({D.PROCESSED, D.IGNORED}),  # replayed after the fix
@@ -87,6 +87,21 @@ FORWARD: Mapping[ForwardState, frozenset[ForwardState]] = {
     ),
     F.DELIVERED: frozenset(),
     F.CANCELLED: frozenset({F.DELIVERED}),  # a late answer shows that it had arrived after all
+}
+
+CLAIM: Mapping[ClaimState, frozenset[ClaimState]] = {
+    C.OPEN: frozenset({C.CHECKING, C.EXPIRED}),  # the customer has signed in, or has let it be
+    C.CHECKING: frozenset(
+        {
+            C.VERIFIED,  # the source says so, by its webhook or when it is asked
+            C.REVIEW,  # the same, and something about it is doubtful or the rule always wants a look
+            C.EXPIRED,  # it never did
+        }
+    ),
+    C.REVIEW: frozenset({C.VERIFIED, C.REJECTED}),  # approved, refused
+    C.VERIFIED: frozenset(),
+    C.REJECTED: frozenset(),
+    C.EXPIRED: frozenset(),
 }
 
 

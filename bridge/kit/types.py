@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import orjson
 
@@ -139,6 +139,8 @@ class Recorded:
     delivery: str = ""
     state: EvidenceState = EvidenceState.CONSIDERED
     reason: str = ""
+    already: bool = False  # it was so before the customer was asked to do it
+    review: Literal["", "doubtful", "asked", "approved", "refused"] = ""  # whether a person looks at it, or has
 
 
 class Kind(StrEnum):

@@ -146,11 +146,11 @@ async def no_longer_waiting(tx: Tx, *, back: int, key: str, shops: Iterable[str]
         SELECT evidence.* FROM evidence
         JOIN links ON links.source = evidence.source AND links.account = evidence.account
         JOIN customers ON customers.id = links.customer
-        WHERE evidence.state <> 'considered' AND evidence.state = 'waiting'
+        WHERE evidence.state <> 'considered' AND evidence.state = 'waiting' AND evidence.review <> 'asked'
           AND evidence.received_at >= links.linked_at - :back AND customers.{key} IS NOT NULL
         UNION ALL
         SELECT evidence.* FROM evidence JOIN customers ON customers.id = evidence.owner
-        WHERE evidence.state <> 'considered' AND evidence.state = 'waiting'
+        WHERE evidence.state <> 'considered' AND evidence.state = 'waiting' AND evidence.review <> 'asked'
           AND evidence.source IN (SELECT value ->> 'id' FROM json_each(:shops)) AND customers.{key} IS NOT NULL
         LIMIT :limit
         """,  # noqa: S608 (`key` is one of three words of ours)

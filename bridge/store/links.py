@@ -57,3 +57,44 @@ async def of_customers(tx: Tx, *, ids: Iterable[str]) -> Sequence[Row]:
 async def of_account(tx: Tx, *, account: str) -> Sequence[Row]:
     """Links of an account of this name at any source."""
     return await tx.rows("SELECT * FROM links WHERE account = :account ORDER BY id", account=account)
+
+
+async def describe(tx: Tx, row: Mapping[str, Any]) -> None:
+    """What the platform says of an account, and what is strange about its link."""
+    await tx.run(
+        """
+        UPDATE links SET handle = :handle, account_created_at = :account_created_at, followers = :followers,
+                         doubt = :doubt, at = :at
+        WHERE source = :source AND account = :account
+        """,
+        **row,
+    )
+
+
+async def part(tx: Tx, *, source: str, account: str, customer: str, now: int) -> None:
+    """Remember whose an account was."""
+    await tx.run(
+        """
+        INSERT INTO partings (source, account, customer, at) VALUES (:source, :account, :customer, :now)
+        ON CONFLICT (source, account) DO UPDATE SET customer = excluded.customer, at = excluded.at
+        """,
+        source=source,
+        account=account,
+        customer=customer,
+        now=now,
+    )
+
+
+async def parted(tx: Tx, *, source: str, account: str) -> Row | None:
+    """Whose an account was last, and since when it is not."""
+    rows = await tx.rows(
+        "SELECT * FROM partings WHERE source = :source AND account = :account", source=source, account=account
+    )
+    return next(iter(rows), None)
+
+
+async def trust(tx: Tx, *, source: str, account: str) -> None:
+    """A person has looked at this link."""
+    await tx.run(
+        "UPDATE links SET doubt = '' WHERE source = :source AND account = :account", source=source, account=account
+    )

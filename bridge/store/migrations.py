@@ -11,6 +11,7 @@ from .db import Row, Store, Tx
 MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("0001 the house", ("schema.sql", "triggers_{engine}.sql")),
     ("0002 what targets know", ("0002_targets.sql",)),
+    ("0003 what customers say", ("0003_claims.sql",)),
 )
 
 
