@@ -20,7 +20,7 @@ from bridge import config as configuration
 from bridge import store
 from bridge.config import Config
 from bridge.env import Env
-from bridge.flows import operate
+from bridge.flows import codes, operate
 from bridge.flows.desk import Desk
 from bridge.flows.ingest import Arrival, Remembered, remember
 from bridge.flows.lease import Leased
@@ -112,6 +112,7 @@ class Bridge:
     settled: dict[tuple[str, str], int] = field(default_factory=dict)
     stored: dict[tuple[str, str], int] = field(default_factory=dict)
     _arrivals: float = 0.0
+    _hearing: set[asyncio.Task[None]] = field(default_factory=set)
 
     def scene(self, actor: str = "bridge") -> Scene:
         """Now, under the configuration in force."""
@@ -127,7 +128,18 @@ class Bridge:
         self.stored[key] = self.stored.get(key, 0) + 1
         for target in found.targets:
             self.worker.wake(target)
+        table = self.config.sources.get(source)
+        if found.status == "accepted" and table is not None and table.provider.codes is not None:
+            # Who wrote must be asked at the platform, and its delivery must not wait for that.
+            task = asyncio.create_task(codes.hear(self.desk, arrival.delivery, table, self.scene(f"source:{source}")))
+            self._hearing.add(task)
+            task.add_done_callback(self._hearing.discard)
         return found
+
+    async def heard(self) -> None:
+        """Until what was written to the brand has been heard."""
+        while self._hearing:
+            await asyncio.wait(set(self._hearing))
 
     @property
     def desk(self) -> Desk:
@@ -215,6 +227,7 @@ async def open_bridge(
         bridge = Bridge(env, config, db, talker, worker, ledger, chores, vault, ids, clock)
         found.append(bridge)
         yield bridge
+        await bridge.heard()
         await chores.flush()
     finally:
         await http.aclose()

@@ -130,7 +130,8 @@ async def out(desk: Desk, claim: Row, browser: str, source: SourceTable, scene: 
             return row, ""
         if who.id == row["account"]:
             sealed = desk.seal_account(who)
-            await desk.db.transact(lambda tx: codes.describe(tx, id=row["id"], about=sealed))
+            id_ = str(row["id"])
+            await desk.db.transact(lambda tx: codes.describe(tx, id=id_, about=sealed))
             row = {**row, "about": sealed}
     if not row["about"]:
         return row, ""
@@ -147,11 +148,11 @@ async def confirm(desk: Desk, claim: Row, browser: str, source: SourceTable, sce
         raise StateMismatch()
     if not row["about"]:
         raise SignInRefused("the code has not come yet")
-    account = desk.account(row["about"])
+    account, shown = desk.account(row["about"]), row["id"]
 
     async def work(tx: Tx) -> tuple[Row, bool, frozenset[str]]:
         again = await codes.live(tx, claim=claim["id"], now=scene.at)
-        if again is None or again["id"] != row["id"]:
+        if again is None or again["id"] != shown:
             raise StateMismatch()  # it was used in another tab
         await codes.end(tx, claim=claim["id"], now=scene.at)
         linked = await link(tx, claim["id"], account, browser, source, desk, scene)

@@ -146,6 +146,8 @@ async def callback(desk: Desk, source: SourceTable, query: str, browser: str, sc
     if used is None:
         raise StateMismatch()
     [claim] = await desk.db.read(lambda tx: claims.of(tx, ids=[used["claim"]]))
+    if not used["sealed"]:
+        return Ended(claim)  # it was decided in another tab, and its verifier is gone
     grant: list[str] = []
     try:
         settled = await _complete(desk, claim, source, used, returned, browser, scene, grant)

@@ -11,7 +11,7 @@ from bridge.store.rows import ms
 from . import people
 from .scene import Scene
 from .terms import number
-from .verify import entry
+from .verify import entry, expire
 
 GOING = ("open", "checking", "review")
 
@@ -21,6 +21,11 @@ def offered(source: SourceTable | None, action: str, scene: Scene) -> bool:
     if source is None or action not in source.provider.checks:
         return False
     return bool(scene.config.rules_for(source.ledger, action))
+
+
+async def find(tx: Tx, id_: str) -> Row | None:
+    """A claim as it stands."""
+    return next(iter(await claims.of(tx, ids=[id_])), None)
 
 
 async def standing_claim(tx: Tx, source: SourceTable, action: str, customer: str, scene: Scene) -> Row | None:
@@ -43,6 +48,9 @@ async def join(tx: Tx, source: SourceTable, action: str, ticket: Ticket, scene: 
     await people.remember(tx, [entry_], scene.config.customers, now=scene.at)
     back = ticket.return_to if may_return(ticket.return_to, scene.config.return_to) else ""
     row = await standing_claim(tx, source, action, ticket.customer, scene)
+    if row is not None and row["state"] in ("open", "checking") and scene.at >= row["expires_at"]:
+        await expire(tx, row, scene)  # the worker has not come by yet
+        row = None
     if row is not None:
         if back and back != row["back"]:
             await claims.change(tx, {**row, "back": back}, now=scene.at)

@@ -93,8 +93,8 @@ async def _whose(tx: Tx, claim: Row, account: Account, browser: str, source: Sou
             raise Taken(account.handle)
         # Whoever signs in owns it, and nothing was paid for it: most have connected it in the wrong place first.
         await operate.unlink(tx, source, account.id, scene, "its owner connects it for another customer")
-    elif theirs is None and earned:
-        gone = await links.parted(tx, source=source.ledger, account=account.id)
+    elif theirs is None:
+        gone = await links.parted(tx, source=source.ledger, account=account.id)  # of one that had earned something
         if gone is not None and gone["customer"] != customer:
             until = when(gone["at"]) + terms.cool_down
             if scene.now < until:

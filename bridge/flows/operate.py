@@ -432,6 +432,14 @@ async def unlink(tx: Tx, source: SourceTable, account: str, scene: Scene, becaus
     return touched
 
 
+async def unlink_own(tx: Tx, source: SourceTable, account: str, customer: str, scene: Scene) -> list[str]:
+    """A customer lets an account of their own go; the ids of the forwards that touched. Not theirs: nothing."""
+    theirs = (await links.whose(tx, [(source.ledger, account)])).get((source.ledger, account))
+    if theirs is None or theirs["customer"] != customer:
+        return []
+    return await unlink(tx, source, account, scene, "the customer's own wish")
+
+
 async def pause(tx: Tx, name: str, scene: Scene, because: str) -> Done:
     """Let a target's forwards wait."""
     if name not in scene.config.targets:

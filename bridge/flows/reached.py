@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,11 +11,13 @@ from typing import Any, Literal
 from bridge.config import Rule
 from bridge.kit.errors import Sealed
 from bridge.kit.types import NOTHING
-from bridge.store import Row, Tx, evidence, forwards, names
+from bridge.store import Row, Tx, customers, evidence, forwards, names
 from bridge.store.rows import when_or_none
 from bridge.vault import Vault
 
 from .scene import Scene
+
+__all__ = ["Reached", "Row", "owner", "rewards", "when_or_none"]
 
 Where = Literal["on its way", "waiting", "arrived", "the shop is looking at it", "withdrawn", "not owed"]
 
@@ -30,17 +33,23 @@ class Reached:
     shown: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
 
 
+async def owner(tx: Tx, claim: Row) -> Row:
+    """Whose claim it is, as the directory knows them: id, email, phone."""
+    known = await customers.of(tx, ids=[claim["customer"]])
+    return known.get(claim["customer"], {"id": claim["customer"], "email": None, "phone": None})
+
+
 async def rewards(tx: Tx, claim: Row, scene: Scene, vault: Vault | None = None) -> list[Reached]:
     """Where each reward of a claim is. `vault`: this browser is the verified customer's own, and sees what is shown."""
     rules = [rule for rule, _ in scene.config.rules_for(claim["source"], claim["action"])]
     told = next(iter(await evidence.of(tx, ids=[claim["evidence"]])), None) if claim["evidence"] else None
     if told is None:
         return [Reached(rule) for rule in rules]
-    rows = [
-        row
-        for row in await forwards.of_facts(tx, [(told["source"], told["action"], told["key"])])
-        if row["kind"] == "reward"
-    ]
+    fact = (told["source"], told["action"], told["key"])
+    owed = [row for row in await forwards.of_facts(tx, [fact]) if row["kind"] == "reward"]
+    # The account may have earned it for whoever it belonged to before: theirs is nobody else's to see.
+    rows = [row for row in owed if json.loads(row["customer"])["id"] == claim["customer"]]
+    elsewhere = {row["rule"] for row in owed} - {row["rule"] for row in rows}
     shown: dict[str, Mapping[str, Any]] = {}
     if vault is not None and rows:
         for one in await names.shown(tx, forwards=[row["id"] for row in rows]):
@@ -48,7 +57,12 @@ async def rewards(tx: Tx, claim: Row, scene: Scene, vault: Vault | None = None) 
                 shown[one["forward"]] = vault.open(one["sealed"])
             except Sealed:
                 continue
-    return [_reached(rule, told, [row for row in rows if row["rule"] == rule.ledger], shown) for rule in rules]
+    return [
+        Reached(rule, "not owed", "limit")
+        if rule.ledger in elsewhere
+        else _reached(rule, told, [row for row in rows if row["rule"] == rule.ledger], shown)
+        for rule in rules
+    ]
 
 
 def _reached(rule: Rule, told: Row, rows: Sequence[Row], shown: Mapping[str, Mapping[str, Any]]) -> Reached:

@@ -12,6 +12,8 @@ from starlette.routing import Route
 
 from bridge.app import Bridge
 
+from .browser import Patience
+from .connect import ROUTES as CONNECT
 from .health import healthz, metrics, readyz
 from .webhooks import Webhooks
 
@@ -45,10 +47,12 @@ def pages(bridge: Bridge) -> Starlette:
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/metrics", metrics),
+            *CONNECT,
         ],
         exception_handlers={HTTPException: problem, Exception: broken},
     )
     app.state.bridge = bridge
+    app.state.patience = Patience(12, 600)
     return app
 
 
