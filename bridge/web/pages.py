@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import quote, urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -29,7 +29,7 @@ from . import phrases, views
 from .words import Words, asked, languages, name_of, words
 
 HERE = Path(__file__).parent
-#: The parameter of an address that chooses a language, and the cookie that remembers it on the way to a platform and back.
+#: The parameter of an address that chooses a language, and the cookie that remembers it while the customer is away.
 LANGUAGE = "lang"
 REMEMBERED = 90 * 24 * 3600
 
@@ -115,7 +115,7 @@ def _html(page: views.Page, request: Request) -> Response:
 
 
 def _where(page: views.Page, request: Request) -> str:
-    """The address, on this host, of the page that this is about: with its ticket, while the customer is on it. '': none."""
+    """The address, on this host, of the page that this is about, with its ticket if the customer is on it; '': none."""
     if page.place is None:
         return ""
     path, query = page.place.path, ""
@@ -152,9 +152,9 @@ class Tongue:
 
 def _chosen(request: Request, look: Look) -> str:
     """The language that the address asks for; '': none that there is."""
-    given = parse_qs(request.url.query, max_num_fields=64).get(LANGUAGE, [""]) if LANGUAGE in request.url.query else [""]
+    given = [part.partition("=")[2] for part in request.url.query.split("&") if part.startswith(f"{LANGUAGE}=")]
     by_tag = {name.replace("_", "-").lower(): name for name in languages(look.words)}
-    return by_tag.get(given[-1].replace("_", "-").lower(), "")
+    return by_tag.get(given[-1].replace("_", "-").lower(), "") if given else ""
 
 
 def _wanted(request: Request, chosen: str) -> Iterator[str]:

@@ -1,9 +1,9 @@
 """
-The customers' pages in their languages: catalogues, which of them a browser gets, and how values are put into a sentence.
+The customers' pages in their languages: catalogues, which of them a browser gets, how values are put into a sentence.
 
 The sentences stand in English in `templates/` and `phrases.py`; `locale/LANGUAGE/LC_MESSAGES/connect.po` holds them in
-another language. What a catalogue lacks is said in English. A value is never part of a word, and is kept apart from what
-is around it: a handle that begins with an Arabic letter must not turn an English sentence round, nor the other way.
+another language. What a catalogue lacks is said in English. A value is never part of a word, and is kept apart from
+what is around it: a handle that begins with an Arabic letter must not turn an English sentence round, nor the other way.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def asked(header: str) -> Iterator[str]:
 
 
 def choose(wanted: Iterator[str] | Sequence[str], there: Sequence[str], otherwise: str) -> tuple[str, Locale]:
-    """The first language wanted that is there, and the locale for its numbers and dates: en-GB is English in Britain."""
+    """The first language wanted that is there, and the locale for its numbers and dates: en-GB is British English."""
     by_name = {name.lower(): name for name in there}
     for tag in wanted:
         parts = tag.replace("-", "_").lower().split("_")
