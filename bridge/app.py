@@ -18,7 +18,7 @@ import structlog
 import providers
 from bridge import config as configuration
 from bridge import store
-from bridge.config import Config
+from bridge.config import Config, doors
 from bridge.env import Env
 from bridge.flows import codes, operate
 from bridge.flows.desk import Desk
@@ -31,7 +31,7 @@ from bridge.flows.settle import Settled
 from bridge.flows.tell import Teller
 from bridge.flows.watch import Chores, Ledger
 from bridge.kit import BridgeError, ConfigError, ForwardState, Source, Target
-from bridge.store import Store, Tx, forwards
+from bridge.store import Store, Tx, forwards, grants
 from bridge.store.rows import ms
 from bridge.talk import Talker, Transport
 from bridge.vault import Vault
@@ -129,7 +129,7 @@ class Bridge:
         for target in found.targets:
             self.worker.wake(target)
         table = self.config.sources.get(source)
-        if found.status == "accepted" and table is not None and table.provider.codes is not None:
+        if found.status != "duplicate" and table is not None and table.provider.codes is not None:
             # Who wrote must be asked at the platform, and its delivery must not wait for that.
             task = asyncio.create_task(codes.hear(self.desk, arrival.delivery, table, self.scene(f"source:{source}")))
             self._hearing.add(task)
@@ -186,6 +186,18 @@ async def check_ledger(db: Store, config: Config) -> None:
 
     if faults := operate.vanished(config, *await db.read(known)):
         raise ConfigError(faults)
+
+
+async def unsigned(db: Store | None, config: Config) -> list[str]:
+    """Why rules that wait could not be asked about in the end: no brand has signed in, by the file or by `setup`."""
+    wanting = doors.unsigned(config)
+    signed = await db.read(grants.signed_in) if wanting and db is not None else set()
+    return [
+        f"{config.path}: {rule.id} waits, and then {config.sources[name].provider.title} is asked with the brand's "
+        f"token, of which there is none: loyalty-bridge setup {name}, or {setting} in [source.{name}]"
+        for rule, name, setting in wanting
+        if config.sources[name].ledger not in signed
+    ]
 
 
 async def open_database(env: Env) -> Store:

@@ -6,7 +6,22 @@ from typing import Annotated
 
 import typer
 
-from . import auditing, changing, later, linking, morning, reading, repair, running, setup, trying, watching
+from . import (
+    auditing,
+    changing,
+    keys,
+    later,
+    linking,
+    morning,
+    reading,
+    repair,
+    running,
+    setup,
+    signing,
+    ticketing,
+    trying,
+    watching,
+)  # fmt: skip
 from .doors import quiet_pipe
 
 app = typer.Typer(
@@ -37,7 +52,11 @@ def _everything(
 
 
 # In the order of the help: what runs, what sets up, what an operator does every morning, what repairs, what tries.
-for part in (running, setup, morning, reading, watching, auditing, repair, changing, linking, trying, later):
+PARTS = (
+    running, setup, signing, morning, reading, watching, auditing, repair, changing, linking, ticketing, keys, trying,
+    later,
+)  # fmt: skip
+for part in PARTS:
     part.register(app)
 
 

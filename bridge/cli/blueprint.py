@@ -157,7 +157,7 @@ def _rule(source: Source, targets: Sequence[Target]) -> Iterator[str]:
     yield _line(f'limit = "{"per subject" if action.total else "once"}"', once)
     asked = (
         f"then {source.title} is asked again"
-        if name in source.rechecks
+        if name in source.rechecks or name in source.checks
         else "what is taken back until then earns nothing"
     )
     needs = f"; needs {', '.join(source.recheck_needs)}" if name in source.rechecks and source.recheck_needs else ""

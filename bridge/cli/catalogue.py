@@ -82,7 +82,8 @@ def row(one: Source | Target) -> dict[str, Any]:
             "grade": action.grade.value,
             "facts": [{"name": fact.name, "kind": fact.kind, "meaning": fact.meaning} for fact in action.facts],
             "policy": _policy(action.policy),
-            "asked_again": name in one.rechecks,
+            "asked_again": name in one.rechecks or name in one.checks,
+            "proved_by_customers": name in one.checks,
         }
         for name, action in one.actions.items()
     ]
@@ -135,6 +136,7 @@ def _whole(paper: Paper, told: Mapping[str, Any]) -> None:
         for action in told["actions"]:
             paper.blank()
             again = ", can be asked again" if action["asked_again"] else ""
+            again += ", customers can prove it" if action["proved_by_customers"] else ""
             paper.say(
                 (f"{told['name']}.{action['name']}", "bold"),
                 f"  {action['title']} (grade {action['grade']}{again})",

@@ -20,8 +20,7 @@ def check(door: Door, *, live: bool) -> int:
     config: Config | None = None
     try:
         config = door.config
-        if door.has_store:
-            _ledger(door, config)
+        _ledger(door, config)
     except ConfigError as error:
         faults += error.faults
     if config is None or faults:
@@ -38,15 +37,21 @@ def check(door: Door, *, live: bool) -> int:
 
 
 def _ledger(door: Door, config: Config) -> None:
-    """What has paid must still be there."""
-    from bridge.app import check_ledger, open_database
+    """What has paid must still be there; and the brand, where rules need it to have signed in."""
+    from bridge.app import check_ledger, open_database, unsigned
+    from bridge.kit import ConfigError
 
     async def look() -> None:
-        db = await open_database(door.env)
+        db = await open_database(door.env) if door.has_store else None
         try:
-            await check_ledger(db, config)
+            if db is not None:
+                await check_ledger(db, config)
+            # A running bridge only warns: the brand signs in by way of it.
+            if faults := await unsigned(db, config):
+                raise ConfigError(faults)
         finally:
-            await db.close()
+            if db is not None:
+                await db.close()
 
     door.run(look())
 

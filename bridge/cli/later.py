@@ -8,16 +8,11 @@ from .doors import complain
 
 #: Command -> what it will do.
 LATER = {
-    "setup": "Sign the brand in and register the webhooks that the rules need.",
-    "approve": "Decide for a claim in review.",
-    "refuse": "Decide against a claim in review.",
-    "ticket": "Print a signed link to a customer's page.",
     "token": "Create, list and revoke API tokens.",
     "user": "Add, list and remove console accounts.",
     "erase": "Forget a customer, and keep what keeps from paying twice.",
     "prune": "Let go of what is older than it has to be kept.",
     "backup": "Copy the database while it is in use.",
-    "rotate-key": "Encrypt what is kept under the newest BRIDGE_SECRET_KEY.",
     "migrate-to": "Copy everything to another database.",
 }
 

@@ -18,6 +18,8 @@ CALLED = {
     "failed": ("forward failed", "forwards failed"),
     "held": ("forward is held", "forwards are held"),
     "undo": ("reward is to be taken back", "rewards are to be taken back"),
+    "review": ("claim is to be approved or refused", "claims are to be approved or refused"),
+    "asking": ("claim cannot be asked about", "claims cannot be asked about"),
     "unjudged": ("fact could not be judged", "facts could not be judged"),
     "unreadable": ("delivery could not be read", "deliveries could not be read"),
 }
@@ -70,6 +72,12 @@ def next_of(group: Mapping[str, Any]) -> str:
             return f"loyalty-bridge show {group['last']}"
         case "unreadable":
             return f"loyalty-bridge list deliveries --state failed {named}"
+        case "review" if group["count"] == 1:
+            return f"loyalty-bridge show {group['last']}"
+        case "review":
+            return f"loyalty-bridge list claims --state review {named}"
+        case "asking":
+            return f"loyalty-bridge list claims --state checking {named}"
         case "paused":
             return f"loyalty-bridge resume {shlex.quote(group['target'])}"
         case "quiet":
@@ -132,6 +140,8 @@ def _headline(paper: Paper, group: Mapping[str, Any]) -> list[Part]:
     one, many = CALLED[kind]
     told = plural(count, one, many)
     place = {
+        "review": f" at {group.get('source')}.{group.get('action')}",
+        "asking": f" at {group.get('source')}.{group.get('action')}",
         "unjudged": f" at {group.get('source')}.{group.get('action')}",
         "unreadable": f" from {group.get('source')}",
     }.get(kind, f" at {group.get('target')} ({group.get('rule')})")
@@ -180,6 +190,7 @@ RESULTS = {
     "accepted": "cyan",
     "waiting": "cyan",
     "not linked": "cyan",
+    "in review": "yellow",
 }
 
 
@@ -217,6 +228,10 @@ def _who(paper: Paper, who: Mapping[str, Any]) -> None:
         paper.say("" if place == 0 else "the same person as ", (customer["id"], "bold"), more)
     for account in who["accounts"]:
         paper.say(f"{account['account']} at {account['source']}", indent=2)
+    for claim in who["claims"][:10]:
+        said = claim["obstacle"] or claim["result"] if claim["state"] == "checking" else claim["reason"]
+        told = f"  {claim['source']}.{claim['action']}  {said}".rstrip()
+        paper.say("claim ", (claim["number"], "bold"), "  ", state(claim["state"], 9), told, indent=2, hang=2)
     for account in who["strangers"]:
         paper.say((account["account"], "bold"), f" at {account['source']}, linked to nobody")
         paper.command(f"loyalty-bridge link CUSTOMER {account['source']} {shlex.quote(account['account'])}", indent=2)

@@ -64,9 +64,7 @@ def list_(
     limit: Annotated[int, typer.Option("--limit", min=0, help="How many at most, the newest first; 0 for all.")] = 50,
     by: Annotated[str | None, typer.Option("--by", metavar="FIELD", help="Count them by this field instead.")] = None,
 ) -> int | None:
-    """List deliveries, rejections, evidence, links, forwards or the audit log, newest first."""
-    if what == "claims":
-        raise Wrong("claims are not in this version")
+    """List deliveries, rejections, evidence, links, claims, forwards or the audit log, newest first."""
     if what not in WHATS:
         raise Wrong(f"there is no list of {what}; there are {', '.join(WHATS)}")
     given = filters(
@@ -180,13 +178,20 @@ def _rest(what: str, row: Mapping[str, Any]) -> tuple[list[Part], str]:
             return [(row["reason"], "red"), f" {row['method']} {row['path']}"], f"{row['detail']}{hint}"
         case "links":
             return [f"{row['account']} at {row['source']} is {row['customer']['id']}, by {row['how']}"], ""
+        case "claims":
+            who = f" as {row['handle'] or row['account']}" if row["account"] else ""
+            said = row["obstacle"] or row["result"]
+            told = f"{row['source']}.{row['action']} by {row['customer']['id']}{who}"
+            return [f"{row['number']}  {told}", (f"  {said}" if row["state"] == "checking" else "", "dim")], row[
+                "reason"
+            ]
     because = str(row["detail"].get("because", ""))
     return [f"{row['actor']}  {row['action']}  {row['object']}"], f'"{because}"' if because else ""
 
 
 def show(
     door: Door,
-    id: Annotated[str, typer.Argument(metavar="ID", help="del_, evi_, fwd_, rej_ or lnk_..., or its beginning.")],
+    id: Annotated[str, typer.Argument(metavar="ID", help="del_, evi_, fwd_, clm_, rej_ or lnk_..., or its beginning.")],
     http: Annotated[bool, typer.Option("--http", help="Print the request byte for byte as it was received.")] = False,
 ) -> int | None:
     """Tell the whole story of one thing: delivery, evidence, rule, forward, every attempt with the answer."""

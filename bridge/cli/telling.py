@@ -58,6 +58,7 @@ def _told(paper: Paper, part: Told) -> tuple[list[Part], list[str | tuple[str, s
         "operator": _operator,
         "rejection": _rejection,
         "link": _link,
+        "claim": _claim,
     }
     head, lines = kinds[part["what"]](paper, part)
     return head, [line for line in lines if (line[0] if isinstance(line, tuple) else line)]
@@ -150,6 +151,20 @@ def _rejection(paper: Paper, part: Told) -> tuple[list[Part], list[str | tuple[s
     headers = [f"{name}: {value}" for name, value in part["headers"].items()]
     size = f"{part['size']:,} bytes, sha256 {part['sha256']}"
     return head, [(part["id"], "dim"), part["detail"], (part["hint"], "yellow"), size, *headers]
+
+
+def _claim(paper: Paper, part: Told) -> tuple[list[Part], list[str | tuple[str, str]]]:
+    head: list[Part] = [
+        "claim: ",
+        (f"{part['source']}.{part['action']}", "bold"),
+        f" by {part['customer']['id']}  ",
+        state(part["state"]),
+    ]
+    who = f"{part['handle'] or part['account']} ({part['account']})" if part["account"] else "no account is connected"
+    said = f"the last answer: {part['result']} {part['note']}".rstrip() if part["result"] else ""
+    due = f"asked again {paper.time(part['due_at'])}" if part["due_at"] and part["state"] == "checking" else ""
+    decide = f"-> loyalty-bridge approve {part['id']}  (or refuse)" if part["state"] == "review" else ""
+    return head, [(f"{part['id']}, number {part['number']}", "dim"), who, part["reason"], said, due, (decide, "cyan")]
 
 
 def _link(paper: Paper, part: Told) -> tuple[list[Part], list[str | tuple[str, str]]]:

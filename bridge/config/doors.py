@@ -65,8 +65,9 @@ def warnings(config: Config) -> list[str]:
     doors = {when.source for _, when in claimed}
     for name in sorted(doors):
         source = config.sources[name]
-        if config.tickets and source.provider.door(source.settings) is None and source.provider.codes is None:
-            needs = " and ".join((source.provider.oauth or source.provider.login).needs)  # type: ignore[union-attr]
+        door = source.provider.oauth or source.provider.login
+        if config.tickets and door and source.provider.door(source.settings) is None and source.provider.codes is None:
+            needs = " and ".join(door.needs)
             found.append(f"customers cannot connect at [source.{name}]: it has no {needs}")
     if doors and config.tickets and not config.return_to:
         found.append("there is no return_to: customers are not led back to the shop")

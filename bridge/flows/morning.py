@@ -12,12 +12,24 @@ from typing import Any
 
 from bridge.config import Config
 from bridge.kit.fields import said
-from bridge.store import Row, Tx, lists, numbers, targets
+from bridge.store import Row, Tx, attempts, claims, lists, numbers, targets
 
 from .report import Shown, iso, when
 
 #: What needs a person, in the order in which it is shown. Anything else does not.
-NEEDS_A_PERSON = ("stranded", "paused", "held", "failed", "undo", "unjudged", "unreadable", "quiet", "overdue")
+NEEDS_A_PERSON = (
+    "stranded",
+    "paused",
+    "held",
+    "failed",
+    "undo",
+    "review",
+    "asking",
+    "unjudged",
+    "unreadable",
+    "quiet",
+    "overdue",
+)
 #: Longer than this nothing that is due waits at a target that answers, unless nobody sends.
 OVERDUE = timedelta(hours=1)
 #: Refused requests are noise on a public address; those of the last day are worth a line.
@@ -38,6 +50,7 @@ async def status(tx: Tx, config: Config | None, *, now: int, since: int = 0) -> 
         *(_group("undo", row, target=row["target"], rule=row["rule"]) for row in found["undo"]),
         *(_group("unjudged", row, source=row["source"], action=row["action"]) for row in found["unjudged"]),
         *(_group("unreadable", row, source=row["source"]) for row in found["deliveries"]),
+        *(_claims(row) for row in await claims.counted(tx) if row["state"] == "review" or row["obstacle"] == "brand"),
         *(_group("waiting", row, source=row["source"]) for row in found["waiting"]),
         *(_group("rejected", row, source=row["source"], hint=row["hint"]) for row in refused),
         *await _sources(tx, config, now),
@@ -60,6 +73,14 @@ def _group(kind: str, row: Row, **where: Any) -> Shown:
     }
 
 
+def _claims(row: Row) -> Shown:
+    """Claims that a person decides, or that the shop's own set-up keeps from being asked about."""
+    kind = "review" if row["state"] == "review" else "asking"
+    reason = "" if kind == "review" else "the brand's own token or set-up cannot ask: loyalty-bridge setup"
+    named = {**{name: row[name] for name in ("count", "oldest", "newest", "last")}, "reason": reason}
+    return _group(kind, named, source=row["source"], action=row["action"])
+
+
 def _told(kind: str, *, count: int, reason: str, oldest: int | None, **where: Any) -> Shown:
     told = {"kind": kind, "person": kind in NEEDS_A_PERSON, "count": count, **where}
     return {**told, "reason": reason, "oldest": iso(oldest), "newest": None, "last": None}
@@ -68,7 +89,7 @@ def _told(kind: str, *, count: int, reason: str, oldest: int | None, **where: An
 async def _targets(tx: Tx, names: Sequence[str], now: int) -> list[Shown]:
     """Paused ones, those that do not answer, and what is on its way at each."""
     groups = []
-    standing, parked = await targets.all(tx), await lists.parked(tx)
+    standing, parked = await targets.all(tx), await attempts.parked(tx)
     for name in names:
         row = standing.get(name)
         open_ = await lists.undelivered(tx, target=name, now=now)

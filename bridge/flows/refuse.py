@@ -6,14 +6,20 @@ import hashlib
 from typing import Any
 
 from bridge.config import SourceTable
-from bridge.kit import Inbound, Rejected
+from bridge.kit import FlowError, Inbound, Rejected
 from bridge.store.rows import ms, text
 
 from .ingest import clean, redacted
 
 
 def refused(
-    id_: str, inbound: Inbound, source: SourceTable | None, refusal: Rejected, hint: str, *, public_url: str
+    id_: str,
+    inbound: Inbound,
+    source: SourceTable | None,
+    refusal: Rejected | FlowError,
+    hint: str,
+    *,
+    public_url: str,
 ) -> dict[str, Any]:
     """A row of `rejections`."""
     times = source.provider.scheme.headers if source and source.provider.scheme else frozenset()

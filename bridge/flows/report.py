@@ -13,7 +13,8 @@ from typing import Any, TypeAlias
 
 from bridge.config import Config
 from bridge.kit import Conflict, DeliveryState, EvidenceState, ForwardState, NotFound
-from bridge.store import Row, Tx, attempts, customers, lists, numbers, targets
+from bridge.kit.states import ClaimState
+from bridge.store import Row, Tx, attempts, claims, customers, lists, numbers, targets
 from bridge.store.rows import ms, when
 
 from . import people
@@ -23,11 +24,14 @@ Shown: TypeAlias = dict[str, Any]
 __all__ = ["Shown", "find", "grouped", "iso", "listing", "masked", "ms", "shown", "snapshot", "when"]
 
 #: The states that `--state` takes, by list.
-STATES: Mapping[str, type[DeliveryState] | type[EvidenceState] | type[ForwardState]] = {
+STATES: Mapping[str, type[DeliveryState] | type[EvidenceState] | type[ForwardState] | type[ClaimState]] = {
+    "claims": ClaimState,
     "deliveries": DeliveryState,
     "evidence": EvidenceState,
     "forwards": ForwardState,
 }
+#: Lists that know a source by the name that counts in the ledger.
+LEDGERED = ("evidence", "forwards", "links", "claims")
 #: Which list a name belongs to.
 PREFIXES: Mapping[str, str] = {
     "del": "deliveries",
@@ -35,6 +39,7 @@ PREFIXES: Mapping[str, str] = {
     "fwd": "forwards",
     "rej": "rejections",
     "lnk": "links",
+    "clm": "claims",
 }
 
 
@@ -46,10 +51,10 @@ def iso(value: int | None) -> str | None:
 async def shown(tx: Tx, what: str, rows: Sequence[Row]) -> list[Shown]:
     """Rows of a list as they are shown: with the customers they are about, and whom parked forwards wait for."""
     match what:
-        case "evidence" | "links":
+        case "evidence" | "links" | "claims":
             named = "owner" if what == "evidence" else "customer"
             known = await customers.of(tx, ids={str(row[named]) for row in rows if row[named]})
-            make = _evidence if what == "evidence" else _link
+            make = {"evidence": _evidence, "links": _link, "claims": _claim}[what]
             return [make(row, _who(row[named], known)) for row in rows]
         case "forwards":
             keys = {str(row["parked"]) for row in rows if row["parked"]}
@@ -110,6 +115,23 @@ def _link(row: Row, customer: Shown | None) -> Shown:
     return {**told, "customer": customer, "how": row["how"], "linked_at": iso(row["linked_at"])}
 
 
+def _claim(row: Row, customer: Shown | None) -> Shown:
+    names = ("number", "source", "action", "account", "handle", "reason", "result", "obstacle", "note", "evidence")
+    told = {"id": row["id"], "state": row["state"], "at": iso(row["at"]), **{name: row[name] for name in names}}
+    times = {name: iso(row[name]) for name in ("due_at", "expires_at", "created_at")}
+    return {**told, "customer": customer, **times}
+
+
+async def claim(tx: Tx, name: str) -> str:
+    """The id of a claim, by its id, the beginning of one, or its short number. Nothing or several: `NotFound`."""
+    if name.startswith("clm_"):
+        return (await find(tx, name, among=("claims",)))[1]
+    rows = await claims.numbered(tx, number=name.upper())
+    if len(rows) != 1:
+        raise NotFound(f"{name} names {len(rows) or 'no'} claims; ids begin with clm_, numbers are like 7KF-2PX")
+    return str(rows[0]["id"])
+
+
 def _forward(row: Row, holders: Mapping[str, str]) -> Shown:
     return {
         "id": row["id"],
@@ -150,7 +172,7 @@ async def filters(tx: Tx, what: str, given: Mapping[str, Any], config: Config | 
     if "state" in asked and what in STATES and asked["state"] not in list(STATES[what]):
         raise Conflict(f"there is no state {asked['state']}; {what} are {', '.join(STATES[what])}")
     if config is not None:
-        if (source := config.sources.get(asked.get("source", ""))) and what in ("evidence", "forwards", "links"):
+        if (source := config.sources.get(asked.get("source", ""))) and what in LEDGERED:
             asked["source"] = source.ledger
         if rule := config.rule(asked.get("rule", "")):
             asked["rule"] = rule.ledger
@@ -230,6 +252,7 @@ async def snapshot(tx: Tx, names: Sequence[str], *, now: int) -> Shown:
         "targets": {name: dict(row) for name, row in (await targets.all(tx)).items()},
         "undelivered": {name: dict(await lists.undelivered(tx, target=name, now=now)) for name in names},
         "rejected": await numbers.named(tx, name="rejected"),
+        "stopped": await numbers.named(tx, name="stopped"),
         "heard": await numbers.named(tx, name="heard"),
     }
 

@@ -43,6 +43,8 @@ async def story(tx: Tx, id_: str, config: Config | None = None) -> list[Shown]:
             parts = await _parts(tx, [row["delivery"] for row in told], await _same(tx, told), owed, config)
         case "links":
             parts = await _link(tx, whole)
+        case "claims":
+            parts = await _claim(tx, whole, config)
         case _:
             row = await lists.one(tx, what, id=whole)
             assert row is not None
@@ -133,6 +135,16 @@ def _attempt(row: Row) -> Shown:
 def _operator(row: Row) -> Shown:
     entry = {"at": iso(row["at"]), "actor": row["actor"], "action": row["action"], "detail": json.loads(row["detail"])}
     return {"what": "operator", "id": row["object"], "state": None, **entry}
+
+
+async def _claim(tx: Tx, id_: str, config: Config | None) -> list[Shown]:
+    row = await lists.one(tx, "claims", id=id_)
+    assert row is not None
+    told = list(await evidence.of(tx, ids=[row["evidence"]])) if row["evidence"] else []
+    owed = await forwards.of_facts(tx, {_fact(one) for one in told}) if told else []
+    parts: list[Shown] = [{"what": "claim", **(await report.shown(tx, "claims", [row]))[0]}]
+    parts += [_operator(entry) for entry in await audit.about(tx, objects=[id_])]
+    return parts + (await _parts(tx, [one["delivery"] for one in told], told, owed, config) if told else [])
 
 
 async def _link(tx: Tx, id_: str) -> list[Shown]:

@@ -12,7 +12,7 @@ import structlog
 from bridge.kit import Outcome, Request, Talk, Verdict, standard_headers
 from bridge.kit.errors import StoreError, Unavailable
 from bridge.kit.fields import said
-from bridge.store import Store, Tx, alerts, audit, evidence, forwards, lists, numbers, rejections, targets
+from bridge.store import Store, Tx, alerts, audit, claims, evidence, forwards, lists, numbers, rejections, targets
 from bridge.store.rows import when
 from bridge.talk import Talker
 
@@ -177,6 +177,12 @@ async def _wrong(tx: Tx, scene: Scene, breakers: Mapping[str, Any]) -> dict[str,
         what = "forward" if count == 1 else "forwards"
         # Not the reason: a target's words can name a customer, and this leaves the house.
         found[key] = f"{count} {what} to {row['target']} {row['state']}; `loyalty-bridge status` says why"
+    for row in await claims.counted(tx):
+        place, what = f"{row['source']}.{row['action']}", "claim" if row["count"] == 1 else "claims"
+        if row["state"] == "review":
+            found[f"review {place}"] = f"{row['count']} {what} to {place} to be approved or refused"
+        elif row["obstacle"] == "brand":
+            found[f"asking {place}"] = f"{row['count']} {what} to {place} cannot be asked about: loyalty-bridge setup"
     for row in await targets.stranded(tx, known=scene.config.targets):
         name, what = row["target"], "forward" if row["count"] == 1 else "forwards"
         found[f"stranded {name}"] = f"{row['count']} {what} to {name}, and there is no [target.{name}] any more"

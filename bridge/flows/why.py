@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -10,11 +12,14 @@ from typing import Literal
 from bridge.config import Config, Rule, When
 from bridge.kit import ForwardState, NotFound, Owed
 from bridge.kit.fields import said
-from bridge.store import Row, Tx, customers, evidence, forwards, links
+from bridge.store import Row, Tx, claims, customers, evidence, forwards, links
 
 from . import read, report
 from .decide import NotOwed, Unjudged, decide
 from .report import Shown, iso
+
+#: A claim's short number.
+NUMBER = re.compile(r"[2-9A-Z]{3}-[2-9A-Z]{3}")
 
 Result = Literal[
     "rewarded",  # delivered
@@ -24,6 +29,7 @@ Result = Literal[
     "failed",
     "held",
     "withdrawn",
+    "in review",  # it was proved, and a person approves or refuses the claim
     "not linked",  # it was seen, and nobody has linked the account
     "unjudged",
     "condition",  # it was seen, and the rule's condition or dates are not met
@@ -40,6 +46,7 @@ class Known:
 
     customers: list[Row] = field(default_factory=list)
     accounts: list[tuple[str, str]] = field(default_factory=list)  # (source's ledger name, account), linked
+    claims: list[Row] = field(default_factory=list)  # newest first
     strangers: list[tuple[str, str]] = field(default_factory=list)  # seen, linked to nobody
     evidence: list[Row] = field(default_factory=list)
     forwards: list[Row] = field(default_factory=list)
@@ -56,6 +63,7 @@ async def why(tx: Tx, name: str, config: Config, *, now: datetime) -> tuple[Show
     who = {
         "customers": [{name: row[name] for name in ("id", "email", "phone")} for row in known.customers],
         "accounts": [{"source": source, "account": account} for source, account in known.accounts],
+        "claims": await report.shown(tx, "claims", known.claims),
         "strangers": [{"source": source, "account": account} for source, account in known.strangers],
     }
     first = who["customers"][0] if known.customers else None
@@ -69,6 +77,10 @@ async def why(tx: Tx, name: str, config: Config, *, now: datetime) -> tuple[Show
 
 
 async def _known(tx: Tx, name: str, config: Config) -> Known:
+    if name.startswith("clm_") or NUMBER.fullmatch(name.upper()):
+        with suppress(NotFound):
+            [claimed] = await claims.of(tx, ids=[await report.claim(tx, name)])
+            name = str(claimed["customer"])
     rows = list(await report.known_as(tx, name, config))
     accounts: set[tuple[str, str]] = set()
     if not rows:
@@ -80,6 +92,7 @@ async def _known(tx: Tx, name: str, config: Config) -> Known:
     known.customers.sort(key=lambda row: row["id"] != name)  # the one that was asked for comes first
     linked = [(str(row["source"]), str(row["account"])) for row in await links.of_customers(tx, ids=ids)]
     known.accounts = sorted(set(linked))
+    known.claims = list(await claims.of_customers(tx, ids=ids)) if ids else []
     known.strangers = sorted(accounts - set(linked))
     if not known.customers and not known.strangers:
         raise NotFound(f"nobody is known as {name}: no customer, e-mail, phone, account or handle")
@@ -178,6 +191,8 @@ def _state(row: Row, now: datetime) -> tuple[Result, str]:
 def _seen(rule: Rule, when: When, row: Row, known: Known, config: Config) -> tuple[Result, str]:
     """It was seen and nothing is owed for it: why not."""
     reason = str(row["reason"])
+    if row["state"] == "waiting" and row["review"] == "asked":
+        return "in review", reason
     if row["state"] == "waiting":
         if (row["source"], row["account"]) in known.accounts:
             back = said(config.customers.retroactive)
@@ -197,6 +212,17 @@ def _seen(rule: Rule, when: When, row: Row, known: Known, config: Config) -> tup
     return "not considered", f"{when.title}: it was seen before this rule was there"
 
 
+#: What the last answer about a claim was, in words.
+ANSWERS = {"not_found": ": the source says no", "pending": ": somebody else must say yes at the source"}
+
+
+def _said(claim: Row) -> str:
+    if claim["state"] != "checking":
+        return ""
+    unknown = f": the source could not be asked ({claim['obstacle'] or claim['note'] or 'not yet'})"
+    return ANSWERS.get(claim["result"], unknown)
+
+
 def _not_seen(rule: Rule, known: Known, config: Config) -> str:
     linked = {source for source, _ in (*known.accounts, *known.strangers)}
     told: dict[str, str] = {}
@@ -205,5 +231,8 @@ def _not_seen(rule: Rule, known: Known, config: Config) -> str:
         what = f"{source.provider.title} has not told of it"
         if not source.provider.knows_customers and when.ledger not in linked:
             what = f"no account at {when.source} is linked"
+        claimed = [one for one in known.claims if (one["source"], one["action"]) == (when.ledger, when.action)]
+        if claimed:
+            what = f"claim {claimed[0]['number']} is {claimed[0]['state']}" + _said(claimed[0])
         told[when.source] = what
     return "; ".join(dict.fromkeys(told.values()))

@@ -178,3 +178,9 @@ async def resolve(tx: Tx, *, forward: str, number: int, resolution: str, now: in
         resolution=resolution,
         now=now,
     )
+
+
+async def parked(tx: Tx) -> dict[str, int]:
+    """How many forwards wait behind another one, by target."""
+    rows = await tx.rows("SELECT target, count(*) AS count FROM forwards WHERE parked IS NOT NULL GROUP BY target")
+    return {str(row["target"]): int(row["count"]) for row in rows}

@@ -24,6 +24,7 @@ class Listing:
     prefix: str = ""  # of its ids, where --since is answered by them
 
 
+_CUSTOMERS = "customer IN (SELECT value ->> 'id' FROM json_each(:customer))"
 _TIMES = {"since": "at >= :since", "until": "at < :until"}
 
 
@@ -68,12 +69,16 @@ LISTS: Mapping[str, Listing] = {
     "links": Listing(
         "links",
         "id, at, source, account, customer, how, linked_at",
-        {
-            "source": _PLAIN["source"],
-            **_TIMES,
-            "customer": "customer IN (SELECT value ->> 'id' FROM json_each(:customer))",
-        },
+        {"source": _PLAIN["source"], **_TIMES, "customer": _CUSTOMERS},
         groups=("source", "how"),
+    ),
+    "claims": Listing(
+        "claims",
+        "id, state, at, number, source, action, customer, account, handle, reason, result, obstacle, note, evidence, "
+        "due_at, expires_at, created_at",
+        {**_takes("state", "source"), "since": _since("created_at"), "customer": _CUSTOMERS},
+        prefix="clm",
+        groups=("state", "source", "action", "obstacle", "reason"),
     ),
     "forwards": Listing(
         "forwards",
@@ -286,12 +291,6 @@ async def changed(tx: Tx, what: str, *, since: int, limit: int) -> Sequence[Row]
         **params,
         limit=limit,
     )
-
-
-async def parked(tx: Tx) -> dict[str, int]:
-    """How many forwards wait behind another one, by target."""
-    rows = await tx.rows("SELECT target, count(*) AS count FROM forwards WHERE parked IS NOT NULL GROUP BY target")
-    return {str(row["target"]): int(row["count"]) for row in rows}
 
 
 async def alive(tx: Tx) -> None:

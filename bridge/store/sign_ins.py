@@ -35,6 +35,13 @@ async def consume(tx: Tx, *, state: str, source: str, browser: str, now: int) ->
     return found[0] if used == 1 else None
 
 
+async def is_for(tx: Tx, *, state: str, claim: str) -> bool:
+    """Whether a state was begun for this: asked without taking the writer's time."""
+    return bool(
+        await tx.rows("SELECT 1 AS one FROM sign_ins WHERE state = :state AND claim = :claim", state=state, claim=claim)
+    )
+
+
 async def prove(tx: Tx, *, state: str, source: str, proof: str) -> bool:
     """Keep what a login has signed. False where it has been used before."""
     used = await tx.rows(

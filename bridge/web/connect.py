@@ -20,10 +20,10 @@ from datetime import timedelta
 from typing import Any
 
 from joserfc.jwk import ECKey
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from bridge.flows import codes, connect, join, operate, verify
+from bridge.flows import codes, connect, join, operate, setup, verify
 from bridge.flows.desk import here
 from bridge.flows.reached import Row
 from bridge.kit import (
@@ -159,14 +159,19 @@ async def back(visitor: Visitor) -> Response:
     """`GET .../callback`: what the platform sent the customer back with."""
     if visitor.source is None:
         return visitor.show(views.Nothing())
+    brand = visitor.source.provider.brand
+    if brand is not None and await setup.begun(visitor.bridge.desk, visitor.query):
+        account = await setup.signed_in(visitor.bridge.desk, visitor.source, visitor.query, visitor.scene)
+        return PlainTextResponse(f"{account.handle or account.id} is signed in. This page can be closed.\n")
     if not visitor.browser.mark:
-        raise StateMismatch()  # nobody without our cookie has begun anything: nothing is looked up for them
+        raise StateMismatch()  # nobody without our cookie has begun anything
     ended = await connect.callback(
         visitor.bridge.desk, visitor.table, visitor.query, visitor.browser.mark, visitor.scene
     )
     visitor.claim, visitor.action = ended.claim, ended.claim["action"]
     visitor.wake(ended.targets)
     if ended.error is not None:
+        visitor.noted = True
         raise ended.error
     visitor.browser.bind(visitor.key, ended.claim["id"])
     return remember(visitor.go(place(visitor.table, visitor.action).path), visitor.browser, visitor.bridge)

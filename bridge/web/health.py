@@ -71,6 +71,11 @@ class _Collector:
             source, _, reason = label.rpartition(" ")
             refused.add_metric([source, reason], count + pending.get(("rejected", label), 0))
         yield refused
+        ended = CounterMetricFamily("bridge_stopped", "Customers' ways that ended", labels=["source", "reason"])
+        for label in {*seen["stopped"], *(one for name, one in pending if name == "stopped")}:
+            source, _, reason = label.rpartition(" ")
+            ended.add_metric([source, reason], seen["stopped"].get(label, 0) + pending.get(("stopped", label), 0))
+        yield ended
         attempts = CounterMetricFamily("bridge_attempts", "Attempts at a target", labels=["target", "verdict"])
         for (target, verdict), count in bridge.settled.items():
             attempts.add_metric([target, verdict], count)

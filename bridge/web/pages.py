@@ -26,6 +26,7 @@ from bridge.app import Bridge
 from bridge.config import Look
 
 from . import phrases, views
+from .browser import wants_json
 from .words import Words, asked, languages, name_of, words
 
 HERE = Path(__file__).parent
@@ -47,7 +48,7 @@ TEMPLATES.globals |= {
 
 def render(page: views.Page, request: Request) -> Response:
     """The answer to a request that ends with this page."""
-    if wants_json(request.headers.get("accept", "")):
+    if wants_json(request):
         response: Response = JSONResponse(views.told(page), status_code=page.status)
     elif isinstance(page, views.Leave):
         response = RedirectResponse(page.address, status_code=303)
@@ -58,11 +59,6 @@ def render(page: views.Page, request: Request) -> Response:
     response.headers["cache-control"] = "no-store"
     MutableHeaders(raw=response.raw_headers).add_vary_header("Accept, Accept-Language, Cookie")
     return response
-
-
-def wants_json(accept: str) -> bool:
-    """Whether a shop that draws its own page asks."""
-    return "application/json" in accept and "text/html" not in accept
 
 
 def without_language(query: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -11,18 +12,19 @@ from starlette.responses import RedirectResponse, Response
 
 from bridge.app import Bridge
 from bridge.config import SourceTable
-from bridge.flows import join
+from bridge.flows import join, verify
 from bridge.flows.link import Taken
 from bridge.flows.reached import Row
+from bridge.flows.refuse import refused
 from bridge.flows.scene import Scene
-from bridge.kit import FlowError, Misconfigured, ScopesMissing, Ticket, TooLarge, Unavailable
+from bridge.kit import FlowError, Inbound, Misconfigured, ScopesMissing, Ticket, TooLarge, Unavailable
 from bridge.kit import tickets as signing
 from bridge.kit.errors import StoreError
 from bridge.kit.query import once, pairs
 
 from . import views
 from .browser import Browser, Patience, browser_of, from_our_page, shielded, wants_json
-from .guard import body_of
+from .guard import body_of, headers_of
 from .pages import render
 from .telling import place
 
@@ -47,6 +49,7 @@ class Visitor:
         self.source: SourceTable | None = self.scene.config.sources.get(request.path_params.get("source", ""))
         self.action: str = request.path_params.get("action", "")
         self.claim: Row | None = None
+        self.noted = False  # whether the audit log knows how it ended
         self.patience: Patience = request.app.state.patience  # starts for each customer and action
 
     @property
@@ -114,6 +117,7 @@ def endpoint(visit: Visit, *, posts: bool = False) -> Callable[[Request], Awaita
                 response = await visit(visitor)
         except (FlowError, Unavailable, TooLarge) as error:
             response = visitor.show(wrong(visitor, error))
+            await _noted(visitor, error)
         except StoreError as error:
             log.error("a customer could not be served", error=error.message)
             response = visitor.show(views.Unavailable(**visitor.known()))
@@ -123,6 +127,34 @@ def endpoint(visit: Visit, *, posts: bool = False) -> Callable[[Request], Awaita
         return shielded(response, visitor.bridge)
 
     return answer
+
+
+async def _noted(visitor: Visitor, error: Exception) -> None:
+    """Every way that ended is noted: with its claim in the audit log, without one among the refused requests."""
+    bridge, claim = visitor.bridge, visitor.claim
+    reason = error.reason if isinstance(error, FlowError) else "unavailable"
+    if claim is not None:
+        if not visitor.noted:
+
+            async def write(tx: Any) -> None:
+                await verify.entry(tx, visitor.scene, "claim.stopped", claim["id"], reason=reason)
+
+            with suppress(StoreError):
+                await bridge.db.transact(write)
+    elif isinstance(error, FlowError):
+        headers, repeated = headers_of(visitor.request.scope)
+        inbound = Inbound(
+            source=visitor.source.name if visitor.source else "(unknown)",
+            method=visitor.request.method,
+            url=f"{bridge.config.public_url}{visitor.request.url.path}",  # what follows is the customer's
+            headers=headers,
+            body=b"",
+            received_at=visitor.scene.now,
+            repeated=repeated,
+        )
+        bridge.ledger.refuse(
+            refused(bridge.ids("rej"), inbound, visitor.source, error, "", public_url=bridge.config.public_url)
+        )
 
 
 def wrong(visitor: Visitor, error: Exception) -> views.Page:

@@ -19,6 +19,7 @@ BUILT = [
     ("key",),
     ("init", "--source", "--target", "--force"),
     ("providers", "--json"),
+    ("setup", "--dry-run", "--json"),
     ("check", "--live"),
     ("try", "--now", "--save", "--all"),
     ("send", "--set", "--customer", "--times", "--to"),
@@ -38,26 +39,23 @@ BUILT = [
     ("resume", "--because"),
     ("link", "--email", "--phone", "--import"),
     ("unlink", "--because"),
+    ("ticket", "--email", "--phone", "--return-to", "--expires", "--import", "--json"),
+    ("approve", "--because"),
+    ("refuse", "--because"),
+    ("rotate-key", "--json"),
     ("audit verify", "--json"),
     ("audit export", "--format", "--since"),
     ("alert test",),
     ("tail", "--json"),
 ]  # fmt: skip
 LATER = [
-    "setup twitch --dry-run",
-    "approve clm_1 --because x",
-    "refuse clm_1 --because x",
-    "ticket ann twitch.follow --expires 7d",
-    "ticket --import file.csv",
     "token create ci --role viewer",
     "token list",
     "user add ann",
     "erase ann",
     "prune",
     "backup file.db",
-    "rotate-key",
     "migrate-to postgresql://host/db",
-    "list claims",
 ]
 
 

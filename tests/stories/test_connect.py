@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bridge.flows import review
+from bridge.store import names
 from tests.conftest import FOLLOW_RULE, Builder, House
 
 from .customers import CONNECT, TICKETS, Platform, Visitor, everything, rounds, visiting
@@ -467,3 +468,89 @@ async def test_a_reward_that_waits_is_asked_about_with_what_was_granted(build_ho
         await rounds(house)
         assert not await house.rows("grants")
         assert platform.revoked
+
+
+# --- what is noted, and what is shown -------------------------------------------------------------------------------
+
+
+async def test_every_way_that_ends_is_noted(build_house: Builder) -> None:
+    async with told(build_house) as (house, platform, ann):
+        await ann.get(query=ann.query().replace("c-ann", "c-eve"))
+        await ann.returned(state="made-up")
+        platform.token = (503, b"")
+        await ann.connect()
+        await house.bridge.chores.flush()
+        refused = {(row["reason"], row["path"]) for row in await house.rows("rejections")}
+        assert refused == {
+            ("forged_ticket", "/connect/twitch/follow"),
+            ("state_mismatch", "/connect/twitch/callback"),
+        }
+        stopped = [row["detail"] for row in await house.rows("audit") if row["action"] == "claim.stopped"]
+        assert stopped == ['{"reason":"unavailable"}']
+        metrics = (await house.client.get("/metrics")).text
+        assert 'bridge_stopped_total{reason="forged_ticket",source="twitch"} 1.0' in metrics
+        assert "c-eve" not in str(await house.rows("rejections"))
+
+
+async def test_a_platform_that_refuses_us_is_told_to_the_operator(build_house: Builder) -> None:
+    head = CONNECT.replace("[source.shop]", 'broadcaster_token = "env:BRAND"\n[source.shop]', 1)
+    opened = build_house(FOLLOW_RULE, head=head, variables={**TICKETS, "BRAND": "brands"})
+    async with opened as house, visiting(house) as ann:
+        platform = Platform(house.vendor, granted=[])
+        platform.helix = lambda asked: (
+            (200, {"data": [{"id": "1234", "login": "ann"}]}) if "/users" in asked.path else (401, {"status": 401})
+        )
+        page = await ann.connect()
+        assert (page["name"], page["obstacle"]) == ("checking", "brand")
+        await house.sweep()
+        assert [row["name"] for row in await house.rows("alerts")] == ["asking twitch.follow"]
+
+
+async def test_a_flood_of_starts_is_held_up(build_house: Builder) -> None:
+    async with told(build_house) as (house, _, ann):
+        answers = [await ann.post(query=ann.query()) for _ in range(15)]
+        assert [one.json()["name"] for one in answers] == ["leave"] * 12 + ["too_often"] * 3
+        assert answers[-1].status_code == 429
+        assert len(await house.rows("sign_ins")) == 12
+
+
+async def test_many_accounts_of_one_customer_are_looked_at(build_house: Builder) -> None:
+    async with told(build_house) as (house, platform, ann):
+        for number in range(5, 9):
+            platform.users[str(number)] = f"user{number}"
+            house.clock.tick(minutes=20)
+            await ann.connect(str(number))
+        assert [row["doubt"] for row in await house.rows("links")] == ["", "", "", "many accounts of one customer"]
+        await house.follow("8")
+        assert not await house.forwards()
+        await house.follow("7")
+        assert len(await house.forwards()) == 1
+
+
+async def test_what_the_target_gave_is_for_the_verified_customers_own_browser(build_house: Builder) -> None:
+    async with told(build_house) as (house, platform, ann), visiting(house) as other:
+        platform.follows.add("1234")
+        page = await ann.connect()
+        await house.work()
+        forward = await house.forward()
+        sealed = house.bridge.vault.seal({"winCode": "PRIZE-77"})
+        row = {"forward": forward["id"], "sealed": sealed, "at": house.now_ms}
+        await house.bridge.db.transact(lambda tx: names.show(tx, [row]))
+        page = await ann.page()
+        assert page["rewards"][0]["shown"] == {"winCode": "PRIZE-77"}
+        assert "PRIZE" not in (await other.get(query=other.query())).text
+        await other.begin()  # bound, and nobody has signed in there
+        assert (await other.page())["name"] == "verified"
+        assert "PRIZE" not in (await other.get()).text
+
+
+async def test_nothing_secret_is_logged(build_house: Builder, caplog: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    async with told(build_house) as (_, platform, ann):
+        address = await ann.begin()
+        await ann.back(address)
+        platform.helix = (401, {"message": "access-1234 is over"})
+        await ann.check()
+        await ann.returned(state="x" * 20, code="code-1234")
+        logged = "".join(capsys.readouterr()) + caplog.text
+        assert "state_mismatch" in logged
+        assert not [one for one in (*SECRETS, "sign=", "c-ann@") if one in logged]
