@@ -184,8 +184,7 @@ def style(look: Look) -> Sheet:
     text = (HERE / "static" / "pages.css").read_text("utf-8")
     if look.colour:
         text += (
-            f":root{{--colour:{look.colour}}}"
-            f"@media(prefers-color-scheme:dark){{:root{{--colour:{look.colour_dark}}}}}"
+            f":root{{--colour:{look.colour}}}@media(prefers-color-scheme:dark){{:root{{--colour:{look.colour_dark}}}}}"
         )
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return Sheet(Markup(text), f"sha256-{digest}")  # noqa: S704 (ours, and colours that are six hex digits)

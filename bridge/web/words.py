@@ -3,7 +3,7 @@ The customers' pages in their languages: catalogues, which of them a browser get
 
 The sentences stand in English in `templates/` and `phrases.py`; `locale/LANGUAGE/LC_MESSAGES/connect.po` holds them in
 another language. What a catalogue lacks is said in English. A value is never part of a word, and is kept apart from
-what is around it: a handle that begins with an Arabic letter must not turn an English sentence round, nor the other way.
+what is around it: a handle that begins with an Arabic letter must not turn an English sentence round.
 """
 
 from __future__ import annotations

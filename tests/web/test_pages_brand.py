@@ -42,29 +42,44 @@ def test_a_colour_that_can_be_read_is_taken_and_gets_one_for_the_dark() -> None:
     assert own.colour_dark == "#99c1f1"
 
 
+NO_LOGO = "logo is an https:// address, or an .svg, .png, .jpg or .webp file beside this one"
+NO_LANGUAGE = 'language is a code such as "en", "de" or "pt_BR", not '
+NO_COLOUR = 'colour is written as "#1a5fb4", not '
+
+
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "line", "told"),
     [
-        ('colour = "#ffcc00"', "bridge.toml:2: colour #ffcc00 has a contrast of 1.4 to 1 on a light page, and words need "
-         '4.5: many could not read them. colour = "#876c00" would do'),
-        ('colour = "#1a5fb4"\ncolour_dark = "#1a5fb4"', "bridge.toml:3: colour_dark #1a5fb4 has a contrast of 2.7 to 1 on "
-         'a dark page, and words need 4.5: many could not read them. colour_dark = "#5387c7" would do'),
-        ('colour = "blue"', "bridge.toml:2: colour is written as \"#1a5fb4\", not 'blue'"),
-        ('colour = "#12345"', "bridge.toml:2: colour is written as \"#1a5fb4\", not '#12345'"),
-        ('colour_dark = "#99c1f1"', "bridge.toml:2: colour_dark goes with colour, which is missing"),
-        ('logo = "http://x.example/a.png"',
-         "bridge.toml:2: logo is an https:// address, or an .svg, .png, .jpg or .webp file beside this one"),
-        ('logo = "https://x.example/a; script-src *"',
-         "bridge.toml:2: logo is an https:// address, or an .svg, .png, .jpg or .webp file beside this one"),
-        ('logo = "a.exe"', "bridge.toml:2: logo is an https:// address, or an .svg, .png, .jpg or .webp file beside this one"),
-        ('privacy = "javascript:alert(1)"', 'bridge.toml:2: privacy is an address: privacy = "https://shop.example.com/privacy"'),
-        ('language = "german"', "bridge.toml:2: language is a code such as \"en\", \"de\" or \"pt_BR\", not 'german'"),
-        ('language = ""', "bridge.toml:2: language is a code such as \"en\", \"de\" or \"pt_BR\", not ''"),
-        ('color = "#1a5fb4"', "bridge.toml:2: [brand] has no key color; did you mean colour?"),
+        (
+            'colour = "#ffcc00"',
+            2,
+            "colour #ffcc00 has a contrast of 1.4 to 1 on a light page, and words need 4.5: many could not read them. "
+            'colour = "#876c00" would do',
+        ),
+        (
+            'colour = "#1a5fb4"\ncolour_dark = "#1a5fb4"',
+            3,
+            "colour_dark #1a5fb4 has a contrast of 2.7 to 1 on a dark page, and words need 4.5: many could not read "
+            'them. colour_dark = "#5387c7" would do',
+        ),
+        ('colour = "blue"', 2, f"{NO_COLOUR}'blue'"),
+        ('colour = "#12345"', 2, f"{NO_COLOUR}'#12345'"),
+        ('colour_dark = "#99c1f1"', 2, "colour_dark goes with colour, which is missing"),
+        ('logo = "http://x.example/a.png"', 2, NO_LOGO),
+        ('logo = "https://x.example/a; script-src *"', 2, NO_LOGO),
+        ('logo = "a.exe"', 2, NO_LOGO),
+        (
+            'privacy = "javascript:alert(1)"',
+            2,
+            'privacy is an address: privacy = "https://shop.example.com/privacy"',
+        ),
+        ('language = "german"', 2, f"{NO_LANGUAGE}'german'"),
+        ('language = ""', 2, f"{NO_LANGUAGE}''"),
+        ('color = "#1a5fb4"', 2, "[brand] has no key color; did you mean colour?"),
     ],
-)  # fmt: skip
-def test_what_cannot_be_is_told_with_what_would_be_right(text: str, told: str) -> None:
-    assert fault(text) == told
+)
+def test_what_cannot_be_is_told_with_what_would_be_right(text: str, line: int, told: str) -> None:
+    assert fault(text) == f"bridge.toml:{line}: {told}"
 
 
 def test_a_table_is_a_table() -> None:
@@ -89,8 +104,8 @@ def test_contrast_is_what_the_standard_says() -> None:
 def test_the_grounds_are_those_of_the_sheet() -> None:
     """And every colour of ours that words are written in stands out from them."""
     light, dark = (dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", part)) for part in CSS.split("@media", 2)[:2])
-    assert GROUND == min((light["ground"], light["card"]), key=lambda one: contrast(one, "#000000"))
-    assert GROUND_DARK == max((dark["ground"], dark["card"]), key=lambda one: contrast(one, "#000000"))
+    assert min((light["ground"], light["card"]), key=lambda one: contrast(one, "#000000")) == GROUND
+    assert max((dark["ground"], dark["card"]), key=lambda one: contrast(one, "#000000")) == GROUND_DARK
     for scheme in (light, dark):
         for name in ("ink", "quiet", "colour", "good", "wait", "stop"):
             for ground in ("ground", "card"):

@@ -1,4 +1,4 @@
-"""The customers' pages in Chromium: an accessibility engine finds nothing, on phones and desks, in the dark, both ways."""
+"""The customers' pages in Chromium: axe finds nothing, on phones and desks, by day and night, from left and right."""
 
 from __future__ import annotations
 
