@@ -11,7 +11,7 @@ from bridge.store.rows import ms
 from . import people
 from .scene import Scene
 from .terms import number
-from .verify import entry, expire
+from .verify import entry, over
 
 GOING = ("open", "checking", "review")
 
@@ -49,14 +49,14 @@ async def join(tx: Tx, source: SourceTable, action: str, ticket: Ticket, scene: 
     back = ticket.return_to if may_return(ticket.return_to, scene.config.return_to) else ""
     row = await standing_claim(tx, source, action, ticket.customer, scene)
     if row is not None and row["state"] in ("open", "checking") and scene.at >= row["expires_at"]:
-        await expire(tx, row, scene)  # the worker has not come by yet
-        row = None
+        await over(tx, row, scene)  # the worker has not come by yet
+        row = await standing_claim(tx, source, action, ticket.customer, scene)
     if row is not None:
         if back and back != row["back"]:
             await claims.change(tx, {**row, "back": back}, now=scene.at)
         return {**row, "back": back or row["back"]}
     id_ = scene.new_id("clm")
-    over = ms(scene.now + scene.config.connect.lasts)
+    ends = ms(scene.now + scene.config.connect.lasts)
     await claims.add(
         tx,
         {
@@ -70,8 +70,8 @@ async def join(tx: Tx, source: SourceTable, action: str, ticket: Ticket, scene: 
             "handle": "",
             "back": back,
             "evidence": "",
-            "expires_at": over,
-            "due_at": over,
+            "expires_at": ends,
+            "due_at": ends,
             "at": scene.at,
         },
     )

@@ -81,7 +81,7 @@ class Rounds:
             try:
                 for target in await self.go(scene()):
                     wake(target)
-                if tick % 10 == 0:
+                if tick % 60 == 0:
                     await self.sweep(scene())
             except StoreError as error:
                 log.error("customers' claims", error=error.message)

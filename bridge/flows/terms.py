@@ -80,7 +80,8 @@ async def file(tx: Tx, rows: Sequence[tuple[Recorded, str]], scene: Scene) -> No
             "due_at": None,
             "at": scene.at,
         }
-        await claims.add(tx, row)  # where the customer's own claim goes on, that one carries it
+        if not await claims.add(tx, row):  # the customer's own claim goes on, and carries it
+            await claims.carry(tx, source=one.source, action=one.action, customer=customer, evidence=one.id)
 
 
 def number(id_: str) -> str:

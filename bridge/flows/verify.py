@@ -212,6 +212,13 @@ async def over(tx: Tx, row: Row, scene: Scene) -> None:
     current = next(iter(await claims.of(tx, ids=[row["id"]])), None)
     if current is None or current["lease"] != row["lease"] or current["state"] not in ("open", "checking"):
         return
+    if current["state"] == "open" and current["evidence"]:  # it was told of an account that somebody else has linked
+        [known] = await evidence.of(tx, ids=[current["evidence"]])
+        if known["review"] == "asked":
+            changed = {**current, **ENDED, "state": "review", "account": known["account"]}
+            await claims.change(tx, changed, now=scene.at)
+            await entry(tx, scene, "claim.review", row["id"], evidence=known["id"])
+            return
     if told := await _told(tx, current, Answer("not_found"), scene):
         await _proved(tx, {**current, "result": "verified"}, told, scene, known=True)
     else:

@@ -31,6 +31,20 @@ async def add(tx: Tx, row: Mapping[str, Any]) -> bool:
     )
 
 
+async def carry(tx: Tx, *, source: str, action: str, customer: str, evidence: str) -> None:
+    """A claim that nobody has signed in for carries a question that came by another way."""
+    await tx.run(
+        """
+        UPDATE claims SET evidence = :evidence
+        WHERE source = :source AND action = :action AND customer = :customer AND state = 'open'
+        """,
+        source=source,
+        action=action,
+        customer=customer,
+        evidence=evidence,
+    )
+
+
 async def of(tx: Tx, *, ids: Iterable[str]) -> Sequence[Row]:
     """These claims, in order of their ids."""
     return await tx.rows(

@@ -69,7 +69,7 @@ async def missed(tx: Tx, *, source: str, account: str, hour: int) -> int:
         """
         INSERT INTO misses (source, account, hour, count) VALUES (:source, :account, :hour, 1)
         ON CONFLICT (source, account, hour) DO UPDATE SET count = misses.count + 1
-        RETURNING count
+        RETURNING misses.count
         """,
         source=source,
         account=account,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
+from bridge.app import working
 from bridge.flows import review
 from bridge.store import names
 from tests.conftest import FOLLOW_RULE, Builder, House
@@ -554,3 +556,58 @@ async def test_nothing_secret_is_logged(build_house: Builder, caplog: Any, capsy
         logged = "".join(capsys.readouterr()) + caplog.text
         assert "state_mismatch" in logged
         assert not [one for one in (*SECRETS, "sign=", "c-ann@") if one in logged]
+
+
+async def test_a_question_that_came_by_webhook_is_never_lost(build_house: Builder) -> None:
+    async with told(build_house, rule(review='"always"')) as (house, _, ann):
+        await ann.begin()  # and never signs in; the shop has linked the account itself
+        await house.link("c-ann", "1234")
+        await house.follow()
+        assert not await house.forwards()
+        house.clock.tick(days=8)
+        await rounds(house)
+        [claim] = await house.rows("claims")
+        assert (claim["state"], claim["account"]) == ("review", "1234")
+        scene = house.bridge.scene("operator:test")
+        await house.bridge.db.transact(lambda tx: review.approve(tx, claim["id"], scene, "looked at"))
+        assert len(await house.forwards()) == 1
+
+
+async def test_what_advertisers_add_to_an_address_changes_nothing(build_house: Builder) -> None:
+    async with told(build_house) as (_, __, ann):
+        await ann.connect()
+        assert (await ann.page(query="utm_source=mail"))["name"] == "act"
+        assert (await ann.page(query=ann.query() + "&utm_source=mail"))["name"] == "act"
+
+
+async def test_a_running_worker_looks_after_claims(build_house: Builder) -> None:
+    async with told(build_house) as (house, platform, ann):
+        await ann.connect()
+        platform.follows.add("1234")
+        house.clock.tick(minutes=1)
+        async with working(house.bridge), asyncio.timeout(20):
+            while not await house.rows("forwards", "state = 'accepted'") or await house.rows("grants"):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert platform.revoked == ["access-1234"]
+
+
+async def test_a_platform_that_hangs_holds_up_nothing_else(build_house: Builder) -> None:
+    async with told(build_house) as (house, platform, ann):
+        await ann.connect()
+        hangs, hanging = asyncio.Event(), asyncio.Event()
+
+        async def hang() -> Any:
+            hanging.set()
+            await hangs.wait()
+            return 503, {}
+
+        platform.helix = lambda asked: hang()
+        house.clock.tick(minutes=1)
+        asking = asyncio.create_task(rounds(house))
+        await hanging.wait()
+        assert (await ann.page())["name"] == "act"  # pages answer meanwhile
+        await house.follow()  # and webhooks
+        assert len(await house.forwards()) == 1
+        hangs.set()
+        await asking
+        assert (await ann.page())["name"] == "verified"  # by what was heard, though the platform could not be asked
