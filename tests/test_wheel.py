@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from bridge.web.views import PAGES
+
 ROOT = Path(__file__).parent.parent
 #: What is no module and must be there all the same.
 BROUGHT = {
@@ -24,6 +26,12 @@ BROUGHT = {
     "bridge/sandbox/static/demo.css",
     "bridge/sandbox/static/demo.js",
     "bridge/sandbox/static/mark.svg",
+    "bridge/web/templates/base.html",
+    "bridge/web/templates/parts.html",
+    *(f"bridge/web/templates/{name}.html" for name in PAGES if name != "leave"),
+    "bridge/web/static/pages.css",
+    "bridge/web/locale/connect.pot",
+    *(f"bridge/web/locale/{language}/LC_MESSAGES/connect.po" for language in ("ar", "de", "es", "fr")),
     "bridge/py.typed",
 }
 READ = """

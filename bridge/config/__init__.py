@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from bridge.kit import Source, Target, standard_fault
 
-from . import doors, rules, tables
+from . import brand, doors, rules, tables
 from .model import Alert, Config, Connect, Customers, Limit, Look, Rule, Send, SourceTable, TargetTable, When
 from .reader import Document
 from .secrets import resolve, resolve_all
@@ -72,7 +72,7 @@ def understand(
         customers=_customers(document),
         tickets=doors.tickets(document, environ),
         connect=doors.connect(document),
-        look=doors.look(document),
+        look=brand.look(document),
         signing=signing,
         alerts=_alerts(document, environ),
         heartbeat=_heartbeat(document, environ),

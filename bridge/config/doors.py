@@ -1,8 +1,7 @@
-"""`[tickets]`, `[connect]`, `[brand]` and `return_to`: the customers' door."""
+"""`[tickets]`, `[connect]` and `return_to`: the customers' door."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -10,7 +9,7 @@ from urllib.parse import urlsplit
 
 from bridge.kit.tickets import may_return
 
-from .model import Config, Connect, Look
+from .model import Config, Connect
 from .reader import Document
 from .secrets import resolve_all
 
@@ -54,22 +53,6 @@ def connect(document: Document) -> Connect:
     )
 
 
-def look(document: Document) -> Look:
-    """How the customers' pages look."""
-    table, at = _table(document, "brand"), ("brand",)
-    document.known(table, at, ("name", "logo", "colour", "colour_dark", "privacy"), what="[brand]")
-    texts = {name: document.text(table, at, name) for name in ("name", "logo", "colour", "colour_dark", "privacy")}
-    for name in ("colour", "colour_dark"):
-        if texts[name] and not re.fullmatch(r"#[0-9a-fA-F]{6}", texts[name]):
-            document.fault((*at, name), f'{name} is written as "#1a5fb4", not {texts[name]!r}')
-            texts[name] = ""
-    for name in ("logo", "privacy"):
-        if texts[name] and not _address(texts[name]):
-            document.fault((*at, name), f'{name} is an address: {name} = "https://shop.example.com/..."')
-            texts[name] = ""
-    return Look(**texts)
-
-
 def warnings(config: Config) -> list[str]:
     """What customers will miss as the file stands."""
     found = []
@@ -105,14 +88,6 @@ def unsigned(config: Config) -> list[tuple[Any, str, str]]:
             if brand and brand.setting in provider.recheck_needs and not settings.get(brand.setting):
                 found.append((rule, when.source, brand.setting))
     return found
-
-
-def _address(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return False
-    return parts.scheme == "https" and bool(parts.hostname) and "@" not in parts.netloc
 
 
 def _table(document: Document, name: str) -> Mapping[str, Any]:

@@ -167,10 +167,12 @@ class Look:
     """How the customers' pages look: `[brand]`."""
 
     name: str = ""  # the shop's
-    logo: str = ""  # an https address
-    colour: str = ""  # of buttons, as #rrggbb
+    logo: str = ""  # an https address, or the picture itself as a data: address
+    colour: str = ""  # of buttons and links, as #rrggbb
     colour_dark: str = ""  # the same where the customer's device is dark
     privacy: str = ""  # the address of the shop's privacy notice
+    language: str = "en"  # for whoever asks for none that there is
+    words: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # language -> catalogue, beside those we ship
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
