@@ -70,7 +70,7 @@ LISTED: Sequence[Act] = (
         name="review",
         group="shop",
         button="Write a review",
-        says="A play in GamifyHost's draw; every other wins. The prize code goes to the CRM, and is masked here.",
+        says="A play in GamifyHost's draw; about every other wins. The prize code goes to the CRM, and is masked here.",
         play=acts.review,
     ),
     Act(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from . import weather
 from .acts import Verb
@@ -15,9 +16,9 @@ from .stories import Rows
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One thing to decide."""
+    """One thing to decide. The verb `up` is no operator's: it lifts what is wrong with the stand-in."""
 
-    verb: Verb
+    verb: Verb | Literal["up"]
     button: str
 
 
@@ -26,12 +27,14 @@ class Need:
     """Something that waits for somebody."""
 
     name: str  # the target's or the forward's
+    api: str  # where
     title: str
     why: str
     choices: Sequence[Choice]
 
 
 RESUME = (Choice("resume", "Resume"),)
+MEND = (Choice("up", "Make it well"), *RESUME)
 DECIDE = (
     Choice("release", "Ask it again"),
     Choice("confirm", "I see it there"),
@@ -59,18 +62,21 @@ def _paused(stage: Stage, rows: Rows) -> Iterator[Need]:
             continue
         api, name = stage.api(str(row["name"])), str(row["name"])
         state, is_so = weather.now(api)
-        first = f" {api.title} {is_so}: make it well first." if state != "up" else ""
-        yield Need(name, f"{api.title} is paused", f"{str(row.get('reason') or '').rstrip('.')}.{first}", RESUME)
+        ill = state != "up"
+        first = f" {api.title} {is_so}: make it well first." if ill else ""
+        why = f"{str(row.get('reason') or '').rstrip('.')}.{first}"
+        yield Need(name, name, f"{api.title} is paused", why, MEND if ill else RESUME)
 
 
 def _forwards(stage: Stage, rows: Rows) -> Iterator[Need]:
     for row in rows.forwards:
-        what = f"{row.get('rule')} for {_whose(row, stage)} at {stage.api(str(row.get('target'))).title}"
+        api = stage.api(str(row.get("target")))
+        what = f"{row.get('rule')} for {_whose(row, stage)} at {api.title}"
         why = str(row.get("reason") or "")
         if row.get("state") == "held":
-            yield Need(str(row["id"]), f"{what} is held", why, DECIDE)
+            yield Need(str(row["id"]), api.name, f"{what} is held", why, DECIDE)
         elif row.get("wish") == "undo":
-            yield Need(str(row["id"]), f"{what} is to be taken back by hand", why, SETTLE)
+            yield Need(str(row["id"]), api.name, f"{what} is to be taken back by hand", why, SETTLE)
 
 
 def _whose(row: Row, stage: Stage) -> str:

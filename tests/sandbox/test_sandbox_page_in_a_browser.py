@@ -160,6 +160,20 @@ async def test_a_person_decides_what_nobody_can_tell(demo, browser):
     await playwright.expect(people).to_contain_text("27 points, score 27")
 
 
+async def test_a_revoked_key_pauses_and_a_person_resumes(demo, browser):
+    page = await browser.new_page()
+    await page.goto(f"{demo.url}/demo/")
+    await page.get_by_text("A loyalty API does something").click()
+    await page.locator("input[value=gamifyhost]").check(force=True)
+    await page.locator(".act button[value=revoked]").click()
+    await page.locator(".act button[value=join]").click()
+    await page.get_by_role("heading", name="GamifyHost is paused").wait_for()
+    await page.get_by_role("button", name="Make it well").click()
+    await page.get_by_role("button", name="Resume").click()
+    await page.locator("#story-2 [data-state=granted]").first.wait_for()
+    await playwright.expect(page.locator("#needs")).to_be_empty()
+
+
 async def test_it_works_without_script(demo, browser):
     context = await browser.new_context(java_script_enabled=False)
     page = await context.new_page()
@@ -180,8 +194,7 @@ async def test_it_works_without_script(demo, browser):
     await page.locator(".act button[value=subscribe]").click()
     while not await page.get_by_role("button", name="Resume").count():
         await page.get_by_role("link", name="Show what changed").click()
-    await page.get_by_text("A loyalty API does something").click()
-    await page.get_by_role("button", name="Be well again").click()
+    await page.get_by_role("button", name="Make it well").click()
     await page.get_by_role("button", name="Resume").click()
     assert await page.locator("#story-5 h3").text_content() == "Somebody resumes it"
     while await page.locator("#story-3 [data-state=granted]").count() == 0:

@@ -69,7 +69,8 @@
     body.set(button.name, button.value);
     button.setAttribute("aria-disabled", "true");
     try {
-      await fetch(pressed.action, { method: "POST", body, headers: { accept: "application/json" } });
+      const to = button.getAttribute("formaction") ?? pressed.getAttribute("action");
+      await fetch(to, { method: "POST", body, headers: { accept: "application/json" } });
       if (pressed !== form) stories.focus({ preventScroll: true }); // what was decided about goes away
       await look();
       document.getElementById("seen").scrollTop = 0;
