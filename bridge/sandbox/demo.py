@@ -9,7 +9,7 @@ import secrets
 import signal
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,20 +26,30 @@ from bridge import env
 from bridge.app import Bridge, clock, open_bridge, working
 from bridge.web import build
 
+from . import loyalty
 from . import stage as stages
+from .challenges import Engage
 from .gameball import gameball
+from .gamifyhost import gamifyhost
 from .gate import UNLIMITED
-from .helix import helix
+from .helix import Channel, helix
+from .loyalty import Api, Busy
 from .page import page
+from .popsell import popsell
 from .program import Program
+from .promotions import Partner
 from .receiver import Inbox, receiver
+from .reviews import Reviews
 from .serving import bound, serving
 from .shop import Shop
 from .stage import Stage
+from .standin import Clock
 from .twitch import EventSub
+from .voyado import voyado
 from .window import Window
 
 CLIENT_ID = "sandbox-client"
+DOMAIN = "community.example"  # whose Popsell it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,35 +89,26 @@ async def playing(host: str = "127.0.0.1", port: int = 0, *, pace: float = 1.0) 
     async with AsyncExitStack() as stack:
         stack.callback(listening.close)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="loyalty-bridge-")))
-        keys = _keys()
-        program = Program(
-            [stages.FOLLOW, stages.ORDER],
-            window=timedelta(seconds=30),
-            delay=timedelta(seconds=2 * pace),
-            spread=timedelta(seconds=1 * pace),
-        )
-        channel, inbox = stages.channel(), Inbox()
-        api = gameball(
-            program,
-            api_key=keys["GAMEBALL_API_KEY"],
-            secret_key=keys["GAMEBALL_SECRET_KEY"],
-            clock=clock,
-            quotas=UNLIMITED,
-        )
+        keys, community, channel = throwaway(), Busy([loyalty.SUBSCRIBED]), stages.channel()
+        apis = vendors(keys, community, clock, pace=pace)
         asked = helix(channel, token=keys["TWITCH_TOKEN"], client_id=CLIENT_ID, clock=clock)
-        crm = receiver(inbox, [keys["CRM_SECRET"]], clock=clock)
+        at = {f"{api.name}_url": await stack.enter_async_context(serving(api.stand_in)) for api in apis}
         toml = Template((Path(__file__).parent / "demo.toml").read_text("utf-8")).substitute(
+            at,
             public_url=url,
             channel_id=channel.id,
             client_id=CLIENT_ID,
             helix_url=await stack.enter_async_context(serving(asked)),
-            gameball_url=await stack.enter_async_context(serving(api)),
-            crm_url=await stack.enter_async_context(serving(crm)),
+            domain=DOMAIN,
             follow_wait=f"{6 * pace:g}",
             order_wait=f"{10 * pace:g}",
             doubt=f"{6 * pace:g}",
-            follow_id=stages.FOLLOW.id,
-            order_id=stages.ORDER.id,
+            gather=f"{1 * pace:g}",
+            follow_id=loyalty.FOLLOW.id,
+            order_id=loyalty.ORDER.id,
+            definition_id=loyalty.ORDERS.id,
+            challenge_id=loyalty.SUBSCRIBED.id,
+            campaign=loyalty.SPRING.slug,
         )
         file = folder / "bridge.toml"
         file.write_text(toml, "utf-8")
@@ -119,26 +120,13 @@ async def playing(host: str = "127.0.0.1", port: int = 0, *, pace: float = 1.0) 
         }
         bridge = await stack.enter_async_context(open_bridge(env.read(variables)))
         await stack.enter_async_context(working(bridge))
-        numbers = itertools.count(int(time.time()) % 1_000_000 * 100)  # no two demos send the same ids
-        stage = Stage(
-            twitch=EventSub(
-                channel,
-                callback=f"{url}/webhooks/twitch",
-                secret=keys["TWITCH_SECRET"],
-                clock=clock,
-                numbers=numbers,
-            ),
-            shop=Shop(callback=f"{url}/webhooks/shop", secret=keys["SHOP_SECRET"], clock=clock, numbers=numbers),
-            helix=asked,
-            gameball=api,
-            program=program,
-            crm=crm,
-            inbox=inbox,
-            client=await stack.enter_async_context(httpx2.AsyncClient(timeout=10, trust_env=False)),
-            clock=clock,
-        )
+        client = await stack.enter_async_context(httpx2.AsyncClient(timeout=10, trust_env=False))
+        stage = _stage(url, keys, channel, apis, community, client, pace)
         window = Window(bridge)
+        if faults := await window.greet():
+            raise RuntimeError(f"a stand-in is not what demo.toml says: {'; '.join(faults)}")
         for person in stage.people:
+            await window.link(person.customer, "reviews", person.customer)
             for viewer in (person.first, person.second) if person.linked else ():
                 await window.link(person.customer, "twitch", viewer.id)
         app = Starlette(
@@ -152,11 +140,67 @@ async def playing(host: str = "127.0.0.1", port: int = 0, *, pace: float = 1.0) 
         yield Demo(url, bridge, stage)
 
 
+def vendors(keys: Mapping[str, str], community: Busy, clock: Clock, *, pace: float = 1.0) -> Sequence[Api]:
+    """The loyalty APIs, which know everybody from the start."""
+    program = Program(
+        [loyalty.FOLLOW, loyalty.ORDER],
+        window=timedelta(seconds=30),
+        delay=timedelta(seconds=2 * pace),
+        spread=timedelta(seconds=1 * pace),
+    )
+    engage, partner = Engage([loyalty.ORDERS]), Partner([loyalty.SPRING], rules=loyalty.WELCOME, seed=25)
+    for person in stages.PEOPLE:
+        program.join(person.customer, email=person.buyer.email)
+        community.join(person.buyer.id, firstname=person.name, customer_id=person.customer, email=person.buyer.email)
+    for buyer in (*stages.CROWD, *(person.buyer for person in stages.PEOPLE)):
+        engage.join(id=loyalty.contact(str(buyer.id)), email=buyer.email)
+    return loyalty.apis(
+        gameball=gameball(
+            program,
+            api_key=keys["GAMEBALL_API_KEY"],
+            secret_key=keys["GAMEBALL_SECRET_KEY"],
+            clock=clock,
+            quotas=UNLIMITED,
+        ),
+        voyado=voyado(engage, api_key=keys["VOYADO_API_KEY"], clock=clock),
+        popsell=popsell(
+            community, api_key=keys["POPSELL_API_KEY"], domain=DOMAIN, clock=clock, lasts=timedelta(days=7)
+        ),
+        gamifyhost=gamifyhost(partner, api_secret=keys["GAMIFYHOST_API_SECRET"], clock=clock),
+        crm=receiver(Inbox(), [keys["CRM_SECRET"]], clock=clock),
+    )
+
+
+def _stage(
+    url: str,
+    keys: Mapping[str, str],
+    channel: Channel,
+    apis: Sequence[Api],
+    community: Busy,
+    client: httpx2.AsyncClient,
+    pace: float,
+) -> Stage:
+    numbers = itertools.count(int(time.time()) % 1_000_000 * 100)  # no two demos send the same ids
+    callback = f"{url}/webhooks"
+    return Stage(
+        twitch=EventSub(
+            channel, callback=f"{callback}/twitch", secret=keys["TWITCH_SECRET"], clock=clock, numbers=numbers
+        ),
+        shop=Shop(callback=f"{callback}/shop", secret=keys["SHOP_SECRET"], clock=clock, numbers=numbers),
+        reviews=Reviews(callback=f"{callback}/reviews", secret=keys["REVIEWS_SECRET"], clock=clock, numbers=numbers),
+        apis=apis,
+        community=community,
+        client=client,
+        clock=clock,
+        pace=pace,
+    )
+
+
 async def _home(request: Request) -> Response:
     return RedirectResponse("/demo/", 303)
 
 
-def _keys() -> Mapping[str, str]:
+def throwaway() -> Mapping[str, str]:
     """Keys that live as long as the demo."""
 
     def standard() -> str:
@@ -171,4 +215,8 @@ def _keys() -> Mapping[str, str]:
         "SHOP_SECRET": secrets.token_hex(16),
         "GAMEBALL_API_KEY": "gb_test_" + secrets.token_hex(8),
         "GAMEBALL_SECRET_KEY": secrets.token_hex(16),
+        "VOYADO_API_KEY": secrets.token_hex(16),
+        "POPSELL_API_KEY": secrets.token_hex(16),
+        "GAMIFYHOST_API_SECRET": "sk_test_" + secrets.token_hex(16),
+        "REVIEWS_SECRET": standard(),
     }

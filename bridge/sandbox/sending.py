@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import httpx2
 
@@ -31,6 +31,21 @@ class Answered:
         except ValueError:
             return {}
         return value if isinstance(value, dict) else {}
+
+
+Sent_contra = TypeVar("Sent_contra", contravariant=True)
+
+
+class Sender(Protocol[Sent_contra]):
+    """Somebody who delivers messages of a kind of their own."""
+
+    async def post(self, client: httpx2.AsyncClient, message: Sent_contra, /, *, secret: str = "") -> Answered:
+        """One delivery; with another `secret` it is a forgery."""
+        ...
+
+    async def repeat(self, client: httpx2.AsyncClient, message: Sent_contra, times: int, /) -> Sequence[Answered]:
+        """The same message several times at once."""
+        ...
 
 
 async def post(client: httpx2.AsyncClient, url: str, headers: Mapping[str, str], body: bytes) -> Answered:

@@ -1,23 +1,23 @@
-"""The stage: three customers of one shop, the stand-ins around them, and what has been played so far."""
+"""The stage: three customers of one shop and a crowd, the stand-ins around them, and what has been played so far."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, TypeVar
 
 import httpx2
 
 from .helix import Channel, Viewer
-from .program import Campaign, Program
-from .receiver import Inbox
-from .sending import Answered
-from .shop import Buyer, Order, Shop, Webhook
-from .standin import Clock, StandIn
-from .twitch import EventSub, Message
+from .loyalty import Api, Busy
+from .reviews import Reviews
+from .sending import Answered, Sender
+from .shop import Buyer, Order, Shop
+from .standin import Clock
+from .twitch import EventSub
 
-FOLLOW = Campaign(id=11664, name="Follow us on Twitch", points=50)
-ORDER = Campaign(id=11702, name="An order over 50 euro", points=100, repeatable=True, most=-1)
+Sent = TypeVar("Sent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,12 @@ def _person(name: str, number: int, *, linked: bool = True) -> Person:
 
 PEOPLE: Sequence[Person] = (_person("Ann", 1), _person("Ben", 2), _person("Cleo", 3, linked=False))
 
+#: Customers who do nothing but order, all at once.
+CROWD: Sequence[Buyer] = tuple(
+    Buyer(id=7100 + number, first_name=f"Customer {number}", email=f"customer{number}@example.com")
+    for number in range(1, 21)
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Played:
@@ -79,57 +85,58 @@ class Stage:
         *,
         twitch: EventSub,
         shop: Shop,
-        helix: StandIn,
-        gameball: StandIn,
-        program: Program,
-        crm: StandIn,
-        inbox: Inbox,
+        reviews: Reviews,
+        apis: Sequence[Api],
+        community: Busy,
         client: httpx2.AsyncClient,
         clock: Clock,
         people: Sequence[Person] = PEOPLE,
+        crowd: Sequence[Buyer] = CROWD,
+        pace: float = 1.0,
     ) -> None:
         self.twitch = twitch
         self.shop = shop
-        self.helix = helix
-        self.gameball = gameball
-        self.program = program
-        self.crm = crm
-        self.inbox = inbox
+        self.reviews = reviews
+        self.apis = apis
+        self.community = community
         self.client = client
         self.clock = clock
         self.people = people
+        self.crowd = crowd
+        self.pace = pace
         self.linked = {person.key for person in people if person.linked}
-        self.last: Message | Webhook | None = None
+        self.last: tuple[Sender[Any], Any] | None = None
         self.last_order: dict[str, Order] = {}
         self.played: list[Played] = []
         self.sent = 0
-        for person in people:
-            program.join(person.customer, email=person.buyer.email)
 
     def person(self, key: str) -> Person:
         """Whoever is meant; the first where nobody is."""
         return next((one for one in self.people if one.key == key), self.people[0])
 
-    def owner(self, customer: str) -> Person | None:
-        return next((one for one in self.people if one.customer == customer), None)
+    def api(self, name: str) -> Api:
+        """The loyalty API that is meant; the first where none is."""
+        return next((one for one in self.apis if one.name == name), self.apis[0])
 
-    async def send(self, message: Message | Webhook, *, secret: str = "") -> Answered:
+    def names(self) -> dict[str, str]:
+        """What everybody is called, by every account and id they have."""
+        found = {viewer.id: viewer.name for person in self.people for viewer in (person.first, person.second)}
+        return found | {person.customer: person.name for person in self.people}
+
+    async def send(self, sender: Sender[Sent], message: Sent, *, secret: str = "") -> Answered:
         """Deliver once, and remember it as the last."""
         if not secret:
-            self.last = message
+            self.last = (sender, message)
         self.sent += 1
-        if isinstance(message, Message):
-            return await self.twitch.post(self.client, message, secret=secret)
-        return await self.shop.post(self.client, message, secret=secret)
+        return await sender.post(self.client, message, secret=secret)
 
     async def repeat(self, times: int) -> Sequence[Answered]:
         """Deliver the last once more, several times at the same moment."""
+        if self.last is None:
+            return ()
         self.sent += times
-        if isinstance(self.last, Message):
-            return await self.twitch.repeat(self.client, self.last, times)
-        if isinstance(self.last, Webhook):
-            return await self.shop.repeat(self.client, self.last, times)
-        return ()
+        sender, message = self.last
+        return await sender.repeat(self.client, message, times)
 
     def note(
         self, act: str, title: str, person: Person | None, answers: Sequence[Answered] = (), note: str = ""

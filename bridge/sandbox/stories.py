@@ -1,20 +1,20 @@
 """What became of each press of a button, told from the bridge's rows: delivery, evidence, rule, forward,
-attempts, points. Pure: rows and stand-ins in, words out.
+attempts, reward. Pure: rows and stand-ins in, words out.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import json
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from datetime import datetime
 
-from .program import Program
-from .receiver import Inbox
+from .loyalty import Got, Row, Told, moment
 from .stage import Played, Stage
 
-Row: TypeAlias = Mapping[str, Any]
+#: How a send is called that passes an answer on.
+TOLD = ".tell"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,7 @@ class Step:
     name: str
     state: str  # the word, and what its colour follows
     text: str = ""
+    real: bool = False  # whether it is what has arrived, and not what the bridge believes
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class Rows:
     evidence: Sequence[Row] = ()
     forwards: Sequence[Row] = ()
     attempts: Sequence[Row] = ()
+    targets: Sequence[Row] = ()
 
 
 #: What it means that nothing was taken.
@@ -65,12 +67,27 @@ REFUSED: Mapping[str, str] = {
 }
 
 
-def told(stage: Stage, rows: Rows, now: datetime) -> Sequence[Story]:
-    """The stories, newest first."""
-    return [_story(played, stage, rows, now) for played in reversed(stage.played)]
+def received(stage: Stage, rows: Rows) -> Mapping[str, Got]:
+    """What has really come of each forward, by its id."""
+    tries: dict[str, list[Row]] = defaultdict(list)
+    for one in rows.attempts:
+        tries[str(one.get("forward"))].append(one)
+    looks = {api.name: api.arrived(api.stand_in) for api in stage.apis}
+    found = {}
+    for row in rows.forwards:
+        look, id_ = looks.get(str(row.get("target"))), str(row.get("id"))
+        customer = str(json.loads(row.get("customer") or "{}").get("id") or "")
+        if look and (got := look(Told(id_, customer, tries[id_]))):
+            found[id_] = got
+    return found
 
 
-def _story(played: Played, stage: Stage, rows: Rows, now: datetime) -> Story:
+def told(stage: Stage, rows: Rows, got: Mapping[str, Got], now: datetime) -> Sequence[Story]:
+    """The stories, newest first. `got`: what `received` has found."""
+    return [_story(played, stage, rows, got, now) for played in reversed(stage.played)]
+
+
+def _story(played: Played, stage: Stage, rows: Rows, got: Mapping[str, Got], now: datetime) -> Story:
     if not played.answers:
         return Story(played, (), ())
     trunk = [_delivered(played)]
@@ -82,9 +99,36 @@ def _story(played: Played, stage: Stage, rows: Rows, now: datetime) -> Story:
     if not found:
         return Story(played, trunk, (), "A new delivery of a fact that is known: it earns nothing again.")
     seen = found[0]
+    follows = [row for one in found for row in _follows(one, rows)]
+    if len(found) > 1:
+        trunk.append(Step("Evidence", str(seen.get("state", "")), f"{len(found)} times {_action(seen)}"))
+        return Story(played, trunk, _crowd(follows, stage, got))
     trunk.append(_evidence(seen, stage))
-    branches = [_branch(row, stage, rows, now) for row in _follows(seen, rows)]
+    branches = [_branch(row, stage, rows, got, now) for row in follows]
     return Story(played, trunk, branches, "" if branches else _why(seen))
+
+
+def _crowd(follows: Sequence[Row], stage: Stage, got: Mapping[str, Got]) -> Sequence[Sequence[Step]]:
+    """Many forwards of the same rules: one branch for each rule and target."""
+    groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in follows:
+        groups[str(row.get("rule")), str(row.get("target"))].append(row)
+    branches = []
+    for (rule, target), members in groups.items():
+        states = Counter(str(row.get("state")) for row in members)
+        slowest = next((one for one in ("held", "failed", "pending", "accepted") if one in states), "delivered")
+        counted = ", ".join(f"{count} {state}" for state, count in states.items())
+        steps = [Step("Rule", "applies", rule), Step("Forwards", slowest, counted)]
+        there = [got[str(row["id"])] for row in members if str(row["id"]) in got]
+        if there:
+            calls = len({one.call for one in there})
+            carried = f"{len(there)} in {'one call' if calls == 1 else f'{calls} calls'}"
+            steps.append(Step("Calls", "done" if len(there) == len(members) else "open", carried))
+            total = sum(one.times for one in there)
+            even = "once each" if all(one.times == 1 for one in there) else "not once each"
+            steps.append(Step(stage.api(target).title, there[0].state, f"{total} of {len(members)}, {even}", real=True))
+        branches.append(steps)
+    return branches
 
 
 def _delivered(played: Played) -> Step:
@@ -106,14 +150,13 @@ def _word(status: int, said: Row) -> str:
 
 
 def _evidence(row: Row, stage: Stage) -> Step:
-    action = f"{row.get('source', '')}.{row.get('action', '')}"
-    if row.get("undone"):
-        action += ", undone"
     account = str(row.get("account") or "")
-    names = {viewer.id: viewer.name for person in stage.people for viewer in (person.first, person.second)}
-    names |= {person.customer: person.name for person in stage.people}
-    said = " by ".join(part for part in (action, names.get(account, account)) if part)
+    said = " by ".join(part for part in (_action(row), stage.names().get(account, account)) if part)
     return Step("Evidence", str(row.get("state", "")), said)
+
+
+def _action(row: Row) -> str:
+    return f"{row.get('source', '')}.{row.get('action', '')}{', undone' if row.get('undone') else ''}"
 
 
 def _why(row: Row) -> str:
@@ -138,74 +181,49 @@ def _follows(seen: Row, rows: Rows) -> Sequence[Row]:
     return sorted((row for row in rows.forwards if row.get("evidence") in same), key=lambda row: str(row.get("id")))
 
 
-def _branch(row: Row, stage: Stage, rows: Rows, now: datetime) -> Sequence[Step]:
+def _branch(row: Row, stage: Stage, rows: Rows, got: Mapping[str, Got], now: datetime) -> Sequence[Step]:
     forward = str(row.get("id"))
     state = str(row.get("state", ""))
-    steps = [Step("Rule", "undo" if row.get("kind") == "undo" else "applies", str(row.get("rule", "")))]
+    passes = str(row.get("send") or "").endswith(TOLD)
+    why = "undo" if row.get("kind") == "undo" else "tells" if passes else "applies"
+    steps = [Step("Rule", why, str(row.get("rule", "")))]
     tried = sorted((one for one in rows.attempts if one.get("forward") == forward), key=lambda one: one["number"])
     reason = str(row.get("reason") or "")
     for one in tried:  # what the attempt says itself need not be said twice
         reason = reason.replace(str(one.get("note") or ""), "").strip(": ")
-    steps.append(Step("Forward", state, _waits(row, reason, now) or f"to {row.get('target', '')}"))
+    to = stage.api(str(row.get("target"))).title
+    paused = {one.get("name") for one in rows.targets if one.get("paused_at") is not None}
+    if state == "pending" and row.get("target") in paused:
+        steps.append(Step("Forward", state, f"waits: {to} is paused"))
+    else:
+        steps.append(Step("Forward", state, _waits(row, reason, now, to) or f"to {to}"))
     for one in tried[-3:]:
         verdict = str(one.get("verdict") or "open")
         number = f"{one['number']}: " if len(tried) > 1 else ""
         steps.append(Step("Attempt", verdict, number + _learned(one)))
-    if got := _got(row, forward, stage.program, stage.inbox):
-        steps.append(got)
+    if there := got.get(forward):
+        steps.append(Step(to, there.state, there.text, real=True))
     return steps
 
 
 def _learned(attempt: Row) -> str:
     """What an attempt taught, and how: by its answer, or by asking later where none came."""
     status, note = attempt.get("status"), str(attempt.get("note") or "")
-    if attempt.get("resolution") and attempt.get("sent_at") and status is None:
-        return f"no answer; asked later: {note}"
+    ended, resolved = attempt.get("ended_at"), attempt.get("resolved_at")
+    if attempt.get("resolution") and ended is not None and resolved is not None and ended < resolved:
+        return f"{f'answered {status}' if status else 'no answer'}; asked later: {note}"
     return note or (f"answered {status}" if status else "")
 
 
-def _waits(row: Row, reason: str, now: datetime) -> str:
+def _waits(row: Row, reason: str, now: datetime, to: str) -> str:
     due = moment(row.get("due_at"))
     if due is None or row.get("state") not in ("pending", "accepted"):
         return reason
     left = round((due - now).total_seconds())
     if row.get("state") == "accepted":
         return f"asks in {_long(max(left, 0))} whether it was granted"
-    return f"due in {_long(left)}{': ' + reason if reason else ''}" if left > 0 else f"to {row.get('target', '')}, now"
+    return f"due in {_long(left)}{': ' + reason if reason else ''}" if left > 0 else f"to {to}, now"
 
 
 def _long(seconds: int) -> str:
     return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min"
-
-
-def moment(value: object) -> datetime | None:
-    """A time from a row: a datetime, ISO 8601, or milliseconds since 1970."""
-    if isinstance(value, datetime):
-        return value
-    if isinstance(value, int | float):
-        return datetime.fromtimestamp(value / 1000, UTC)
-    if isinstance(value, str) and value:
-        parsed = datetime.fromisoformat(value)
-        return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
-    return None
-
-
-def _got(row: Row, forward: str, program: Program, inbox: Inbox) -> Step | None:
-    """What really arrived at the other end, whatever the bridge believes."""
-    mine = [one for one in program.submissions if one.key == forward]
-    granted = [one for one in mine if one.fate == "granted"]
-    if granted:
-        points = sum(program.campaigns[one.campaign].points for one in granted)
-        return Step("Points", "granted", f"+{points} points, {_times(len(granted))}")
-    if any(one.fate == "waiting" for one in mine):
-        return Step("Points", "promised", "accepted, not granted yet")
-    if mine:
-        return Step("Points", "none", mine[-1].why)
-    if forward in inbox.times:
-        came = inbox.times[forward]
-        return Step("CRM", "received", "once" if came == 1 else f"came {_times(came)}, counted once")
-    return None
-
-
-def _times(number: int) -> str:
-    return {1: "once", 2: "twice"}.get(number, f"{number} times")

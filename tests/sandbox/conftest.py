@@ -1,6 +1,8 @@
 """Stand-ins on real ports, a client that talks to them, a clock that is a variable."""
 
+import re
 from datetime import UTC, datetime, timedelta
+from html import unescape
 
 import httpx2
 import pytest
@@ -15,6 +17,11 @@ class Clock:
 
     def go(self, **duration: float) -> None:
         self.now += timedelta(**duration)
+
+
+def words(html: str) -> str:
+    """What somebody reads of it."""
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", html)).split())
 
 
 @pytest.fixture

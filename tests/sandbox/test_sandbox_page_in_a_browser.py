@@ -4,8 +4,9 @@ import shutil
 
 import pytest
 
-from bridge.sandbox.acts import ACTS
+from bridge.sandbox.buttons import ACTS
 from bridge.sandbox.demo import playing
+from bridge.sandbox.weather import WAYS
 
 playwright = pytest.importorskip("playwright.async_api", reason="needs playwright")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -89,11 +90,16 @@ async def test_it_can_be_read_and_pressed_at_every_width_in_both_schemes(demo, b
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
     await page.goto(f"{demo.url}/demo/")
-    for number, name in enumerate(ACTS, 1):
-        await page.locator(f"button[value={name}]").click()
-        await page.locator(f"#story-{number}").wait_for()
     for summary in await page.locator("summary").all():
         await summary.click()
+    for number, name in enumerate(ACTS, 1):
+        await page.locator(f".act button[value={name}]").click()
+        await page.locator(f"#story-{number}").wait_for()
+    # A target is paused, so that what a person has to decide is on the page as well.
+    await page.locator("input[value=crm]").check(force=True)
+    await page.locator(".act button[value=revoked]").click()
+    await page.locator(".act button[value=small]").click()
+    await page.get_by_role("button", name="Resume").first.wait_for()
     for scheme in ("light", "dark"):
         await page.emulate_media(color_scheme=scheme)
         for width in (1280, 768, 390, 320):
@@ -105,14 +111,67 @@ async def test_it_can_be_read_and_pressed_at_every_width_in_both_schemes(demo, b
 async def test_the_story_comes_by_itself_and_is_said(demo, browser):
     page = await browser.new_page()
     await page.goto(f"{demo.url}/demo/")
-    await page.get_by_role("button", name="Follow on Twitch").focus()
+    await page.locator(".act button[value=follow]").focus()
     await page.keyboard.press("Enter")
     await page.locator("#story-1 [data-state=granted]").first.wait_for()
     assert await page.evaluate("document.activeElement.value") == "follow"
     said = page.get_by_role("status")
-    await playwright.expect(said).to_contain_text("Points granted: +50 points, once")
+    await playwright.expect(said).to_contain_text("Gameball granted: +50 points, once")
     await page.get_by_role("button", name="Pause live view").click()
     await page.get_by_role("button", name="Resume live view").wait_for()
+
+
+async def test_the_next_button_leads_on_by_keyboard(demo, browser):
+    page = await browser.new_page()
+    await page.goto(f"{demo.url}/demo/")
+    await page.locator("#next button").focus()
+    await page.keyboard.press("Enter")
+    await page.locator("#next button[value=thrice]").wait_for()
+    assert await page.evaluate("document.activeElement.value") == "thrice"
+    await page.keyboard.press("Enter")
+    await page.locator("#story-2").wait_for()
+
+
+async def test_each_loyalty_api_can_be_made_ill_and_well_again(demo, browser):
+    page = await browser.new_page()
+    await page.goto(f"{demo.url}/demo/")
+    await page.get_by_text("A loyalty API does something").click()
+    weather = page.locator("#weather")
+    for api in demo.stage.apis:
+        await page.locator(f"input[value={api.name}]").check(force=True)
+        for bad in WAYS:
+            await page.locator(f".act button[value={bad.name}]").click()
+            await playwright.expect(weather).to_contain_text(f"{api.title} is {bad.state} and {bad.is_so}.")
+        await page.locator(".act button[value=up]").click()
+        await playwright.expect(weather).to_contain_text("All are up")
+
+
+async def test_a_person_decides_what_nobody_can_tell(demo, browser):
+    page = await browser.new_page()
+    await page.goto(f"{demo.url}/demo/")
+    await page.get_by_text("A loyalty API does something").click()
+    await page.locator(".act button[value=sale]").click()
+    await page.locator(".act button[value=subscribe]").click()
+    await page.get_by_text("twitch-subscribe for Ann at Popsell is held").wait_for()
+    await page.get_by_role("button", name="I see it there").click()
+    await page.locator(".need").wait_for(state="detached")
+    await page.locator("#story-2 [data-state=delivered]").first.wait_for()
+    people = page.locator("#people")
+    await playwright.expect(people).to_contain_text("27 points, score 27")
+
+
+async def test_a_revoked_key_pauses_and_a_person_resumes(demo, browser):
+    page = await browser.new_page()
+    await page.goto(f"{demo.url}/demo/")
+    await page.get_by_text("A loyalty API does something").click()
+    await page.locator("input[value=gamifyhost]").check(force=True)
+    await page.locator(".act button[value=revoked]").click()
+    await page.locator(".act button[value=join]").click()
+    await page.get_by_role("heading", name="GamifyHost is paused").wait_for()
+    await page.get_by_role("button", name="Make it well").click()
+    await page.get_by_role("button", name="Resume").click()
+    await page.locator("#story-2 [data-state=granted]").first.wait_for()
+    await playwright.expect(page.locator("#needs")).to_be_empty()
 
 
 async def test_it_works_without_script(demo, browser):
@@ -121,8 +180,22 @@ async def test_it_works_without_script(demo, browser):
     await page.goto(f"{demo.url}/demo/")
     await page.locator("input[value=ben]").check(force=True)
     await page.get_by_role("button", name="Order for 80 euro").click()
-    assert page.url.endswith("?who=ben#story-1")
+    assert page.url.endswith("?who=ben&which=gameball#story-1")
     assert await page.locator("#story-1 h3").text_content() == "Ben orders for 80 euro"
     assert await page.locator("input[value=ben]").is_checked()
     await page.get_by_role("link", name="Show what changed").click()
     await page.locator("#story-1 [data-state=delivered]").first.wait_for()
+    # What was opened to press a button stays open after it, and what was chosen stays chosen.
+    await page.get_by_text("A loyalty API does something").click()
+    await page.locator("input[value=popsell]").check(force=True)
+    await page.get_by_role("button", name="Revoke our key").click()
+    assert await page.locator("input[value=popsell]").is_checked()
+    assert await page.get_by_role("button", name="Be well again").is_visible()
+    await page.locator(".act button[value=subscribe]").click()
+    while not await page.get_by_role("button", name="Resume").count():
+        await page.get_by_role("link", name="Show what changed").click()
+    await page.get_by_role("button", name="Make it well").click()
+    await page.get_by_role("button", name="Resume").click()
+    assert await page.locator("#story-5 h3").text_content() == "Somebody resumes it"
+    while await page.locator("#story-3 [data-state=granted]").count() == 0:
+        await page.get_by_role("link", name="Show what changed").click()

@@ -22,6 +22,10 @@
       const element = document.getElementById(name);
       const within = element && element.contains(document.activeElement) && document.activeElement !== element;
       if (!within) put(element, html);
+      else if (name === "next" && element.dataset.drawn !== html) {
+        put(element, html);
+        element.querySelector("button")?.focus({ preventScroll: true });
+      }
     }
     for (const one of [...now.stories].reverse()) {
       let article = document.getElementById(one.id);
@@ -55,16 +59,19 @@
     }
   };
 
-  form.addEventListener("submit", async (event) => {
+  document.addEventListener("submit", async (event) => {
+    const pressed = event.target;
     const button = event.submitter;
     if (!button) return;
     event.preventDefault();
     if (button.getAttribute("aria-disabled") === "true") return;
-    const body = new URLSearchParams(new FormData(form));
-    body.set("act", button.value);
+    const body = new URLSearchParams(new FormData(pressed));
+    body.set(button.name, button.value);
     button.setAttribute("aria-disabled", "true");
     try {
-      await fetch(form.action, { method: "POST", body, headers: { accept: "application/json" } });
+      const to = button.getAttribute("formaction") ?? pressed.getAttribute("action");
+      await fetch(to, { method: "POST", body, headers: { accept: "application/json" } });
+      if (pressed !== form) stories.focus({ preventScroll: true }); // what was decided about goes away
       await look();
       document.getElementById("seen").scrollTop = 0;
     } catch {
