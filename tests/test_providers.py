@@ -358,7 +358,8 @@ def test_a_target_is_described_for_people(name: str) -> None:
 
 
 def test_the_registry_knows_every_provider_by_its_own_name() -> None:
-    files = {path.stem for path in (Path(__file__).parent.parent / "providers").glob("*/*.py")} - {"__init__"}
+    stems = {path.stem for path in (Path(__file__).parent.parent / "providers").glob("*/*.py")}
+    files = {stem for stem in stems if not stem.startswith("_")}
     assert files == {*SOURCES, *TARGETS}
     assert all(name == source.name for name, source in SOURCES.items())
     assert all(name == target.name for name, target in TARGETS.items())

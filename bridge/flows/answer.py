@@ -97,9 +97,3 @@ def _call(row: Row, own: Mapping[str, Any], scene: Scene) -> dict[str, Any]:
         "state": "pending",
         "at": scene.at,
     }
-
-
-def opened(options: Mapping[str, Any], vault: Vault) -> Mapping[str, Any]:
-    """A forward's options, opened where they are sealed."""
-    found: Mapping[str, Any] = vault.open(options[SEALED]) if set(options) == {SEALED} else options
-    return found

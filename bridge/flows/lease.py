@@ -74,7 +74,7 @@ async def take(tx: Tx, table: TargetTable, scene: Scene, limit: int) -> list[Lea
     if again:
         for row in await attempts.of(tx, ids=again):
             tried.setdefault(str(row["forward"]), []).append(row)
-    called = await _called(tx, table, [*reopened, *fresh])
+    known = await _called(tx, table, fresh)
     left = await _left(tx, table, fresh, scene)
     leased = []
     for row in (*reopened, *fresh):
@@ -87,7 +87,9 @@ async def take(tx: Tx, table: TargetTable, scene: Scene, limit: int) -> list[Lea
         ]
         current = next((one for one in mine if one["number"] == row["open"]), None) if row["id"] in found_open else None
         doubt = next((one for one in unclear if one is not current), None)
-        forward = read.forward(row, doubt, known_as=called.get(row["id"], ""), baseline=left.get(row["lane"], ""))
+        # What has left, left under the name of its lane, whatever the target calls the customer by now.
+        name = _name_in(row["lane"]) if current is not None else known.get(row["id"], "")
+        forward = read.forward(row, doubt, known_as=name, baseline=left.get(row["lane"], ""))
         leased.append(
             Leased(
                 row=row,
@@ -126,6 +128,10 @@ def lane_of(table: TargetTable, forward: Forward, name: str) -> str:
     reward = table.provider.lane(forward) if table.provider.lane else ""
     # A line end stands where our own names have a space: no customer id can imitate it, target names hold neither.
     return f"lane {table.name}\n{name}\n{reward}" if reward else f"lane {forward.id}"
+
+
+def _name_in(lane: str) -> str:
+    return lane.partition("\n")[2].rpartition("\n")[0]
 
 
 async def _called(tx: Tx, table: TargetTable, rows: Sequence[Row]) -> dict[str, str]:

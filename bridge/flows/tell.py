@@ -26,7 +26,7 @@ from bridge.store.rows import ms
 from bridge.talk import Failed
 
 from . import doubt, read
-from .answer import opened, passed
+from .answer import SEALED, passed
 from .batch import Company, Told
 from .judge import judge
 from .lease import Leased, begin, called, lane_of, ready
@@ -124,10 +124,11 @@ class Teller:
             leased.forward = replace(leased.forward, options=still.options, facts=still.facts)
         if table.dry_run:
             return self._ended(leased, scene, ForwardState.CANCELLED, "dry run: it is recorded, and nothing was sent")
-        try:
-            leased.forward = replace(leased.forward, options=opened(leased.forward.options, self.line.vault))
-        except Sealed as error:
-            return self._ended(leased, scene, ForwardState.HELD, f"what it passes on is sealed: {error.message}")
+        if SEALED in leased.forward.options:
+            try:
+                leased.forward = replace(leased.forward, options=self.line.vault.open(leased.forward.options[SEALED]))
+            except Sealed as error:
+                return self._ended(leased, scene, ForwardState.HELD, f"what it passes on is sealed: {error.message}")
         if above := too_much(leased):
             return self._ended(leased, scene, ForwardState.HELD, above)
         if target.find and not leased.forward.known_as:

@@ -7,9 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
+from .checks import Account, Answer, Check, Question
+from .codes import Codes
 from .fields import Action, Fact, Option, Setting, Settings
 from .http import Talk
 from .signatures import Scheme
+from .tickets import Ticket
+from .tokens import Form, OAuth, Tokens
 from .types import NOTHING, Customer, Delivery, Evidence, Forward, Ignored, Inbound, Outcome, Reply
 
 #: What a delivery means: an answer to a handshake, nothing that counts, or what it tells.
@@ -19,29 +23,50 @@ Room = Literal["social", "storefronts", "loyalty"]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a source says when it is asked whether a fact still holds."""
-
-    result: Literal["verified", "not_found", "pending", "unknown"]
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """Does this still hold? Asked with the brand's own token, or by public read."""
-
-    account: str
-    subject: str
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
 class Sample:
     """An event a source would send, for `send`, the sandbox and whoever writes a rule."""
 
     title: str
     values: Mapping[str, Any]  # what --set may change, with the defaults
     make: Callable[[Mapping[str, Any], datetime], tuple[Mapping[str, str], Any]]  # -> headers, JSON body
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brand:
+    """The brand's own token: `setup` signs the brand in for it, or the source's table holds it."""
+
+    setting: str  # under which name checks find it; the table's wins over the one that `setup` has got
+    scopes: Sequence[str]
+    fault: Callable[[Account, Settings], str] | None = None  # why this account is not the brand's, in words; '': it is
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetUp:
+    """What `setup` is to bring about at a vendor."""
+
+    settings: Settings  # with the brand's token in it
+    url: str  # where its webhooks are to arrive
+    secret: str  # the newest of the source's, to sign them with
+    actions: frozenset[str]  # what the rules need
+    now: datetime
+    dry_run: bool = False  # yield reads alone, and say what would be done
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What `setup` has done, in words a person checks."""
+
+    did: Sequence[str] = ()
+    left: Sequence[str] = ()  # what only a person can do, in order
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedLogin:
+    """A sign-in that answers with signed fields instead of a code: Telegram's widget, OpenID 2.0."""
+
+    needs: Sequence[str]  # settings without which nobody can sign in
+    address: Callable[[str, Settings], str]  # the return address, our state in it -> where to send the customer
+    account: Callable[[Form, Settings, datetime], Talk[Account]]  # fields -> who; anything else: `SignInRefused`
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +94,22 @@ class Source:
     quiet_after: timedelta | None = None  # unusually long silence; None: silence says nothing
     configure: Callable[[Source, Settings], Source] | None = None  # a source that its own table describes
     room: Room = "social"
+
+    # Customers who connect an account of theirs, and prove by it what they did.
+    oauth: OAuth | None = None
+    whoami: Callable[[Tokens, Settings], Talk[Account]] | None = None  # whose tokens these are; needed with `oauth`
+    login: SignedLogin | None = None  # where the settings do not reach for `oauth`
+    codes: Codes | None = None  # an account proved by a message; beside a sign-in, or in its place
+    checks: Mapping[str, Check] = field(default_factory=lambda: NOTHING)  # by action
+    brand: Brand | None = None
+    setup: Callable[[SetUp], Talk[Prepared]] | None = None
+    ticket: Callable[[str, Sequence[str], Settings, datetime], Ticket] | None = None  # query and secrets: a customer
+    # whom the shop itself vouches for; else a `FlowError`
+
+    def door(self, settings: Settings) -> OAuth | SignedLogin | None:
+        """Where customers sign in under these settings; None: they cannot."""
+        doors = [one for one in (self.oauth, self.login) if one is not None]
+        return next((one for one in doors if all(settings.get(name) for name in one.needs)), None)
 
 
 @dataclass(frozen=True, slots=True)

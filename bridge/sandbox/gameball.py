@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.applications import Starlette
@@ -17,8 +19,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from .gate import QUOTAS, Gate, Refusal
+from .ledger import Entry
 from .program import Member, Program
 from .standin import Clock, StandIn
+
+MANUAL = "transactions/transaction-management/manual-transaction"
 
 
 def gameball(
@@ -29,17 +34,23 @@ def gameball(
     clock: Clock,
     quotas: Mapping[str, tuple[int, int]] = QUOTAS,
     thinks: float = 0.0,
+    least: str = "v4.0",
 ) -> StandIn:
-    """The API over one merchant's program. `thinks`: seconds for which a customer's request occupies the customer."""
-    gate = Gate(api_key, secret_key, clock, quotas)
+    """
+    The API over one merchant's program.
+
+    `thinks`: seconds for which a customer's request occupies the customer. `least`: the oldest version served.
+    """
+    gate = Gate(api_key, secret_key, clock, quotas, least=least)
     api = Api(program, gate, clock, thinks)
     root = "/api/{version}/integrations"
     vendor = Starlette(
         routes=[
             Route(f"{root}/customers/social-challenges", api.achieve, methods=["POST"]),
             Route(f"{root}/customers", api.upsert, methods=["POST"]),
-            Route(f"{root}/customers/{{customer}}", api.customer),
-            Route(f"{root}/customers/{{customer}}/reward-campaigns-progress", api.progress),
+            # A customer's id may hold a slash, which arrives encoded and is decoded before it is routed.
+            Route(f"{root}/customers/{{customer:path}}/reward-campaigns-progress", api.progress),
+            Route(f"{root}/customers/{{customer:path}}", api.customer),
             Route(f"{root}/configurations/reward-campaigns", api.campaigns),
             Route(f"{root}/transactions", api.transactions),
             Route(f"{root}/transactions/manual", api.manual, methods=["POST"]),
@@ -81,20 +92,26 @@ class Api:
         member = self.program.find(name, email=_text(given, "email"), mobile=_text(given, "mobile"))
         if member is None:
             raise Refusal(404, 4004, "GENERAL_ERROR", "customer does not exist")
+        async with self._alone(member):
+            if self.program.repeated(member, campaign, self.clock()):
+                raise Refusal(400, 4000, "GENERAL_ERROR", "can't send this action multiple times")
+            headers = request.headers
+            key = headers.get("webhook-id") or headers.get("idempotency-key", "")
+            self.program.submit(member, campaign, self.clock(), key=key)
+        return JSONResponse({"customerId": name, "challengeId": campaign, **self._status()}, 202)
+
+    @asynccontextmanager
+    async def _alone(self, member: Member) -> AsyncIterator[None]:
+        """One request of a customer at a time; another one is refused, not made to wait."""
         if member.id in self.busy:
             raise Refusal(422, 2001, "REQUEST_ERROR", "another concurrent request is in progress for this customer")
-        if self.program.repeated(member, campaign, self.clock()):
-            raise Refusal(400, 4000, "GENERAL_ERROR", "can't send this action multiple times")
         self.busy.add(member.id)
         try:
             if self.thinks:
                 await asyncio.sleep(self.thinks)
-            headers = request.headers
-            key = headers.get("webhook-id") or headers.get("idempotency-key", "")
-            self.program.submit(member, campaign, self.clock(), key=key)
+            yield
         finally:
             self.busy.discard(member.id)
-        return JSONResponse({"customerId": name, "challengeId": campaign, **self._status()}, 202)
 
     def _status(self) -> dict[str, str]:
         if self.program.enabled:
@@ -111,10 +128,12 @@ class Api:
         if not _text(given, "customerId"):
             raise Refusal(400, 3000, "PAYLOAD_ERROR", "customer id is missing", "customers/management/create-customer")
         attributes = given.get("customerAttributes")
+        email, mobile = _text(given, "email"), _text(given, "mobile")
+        known = self.program.find(given["customerId"], email=email, mobile=mobile)
         member = self.program.join(
-            given["customerId"],
-            email=_text(given, "email"),
-            mobile=_text(given, "mobile"),
+            known.id if known else given["customerId"],
+            email=email,
+            mobile=mobile,
             **(attributes if isinstance(attributes, dict) else {}),
         )
         return JSONResponse({"gameballId": member.number})
@@ -160,7 +179,11 @@ class Api:
         customer = request.query_params.get("customerId", "")
         now = self.clock()
         return JSONResponse(
-            [one.described() for one in self.program.campaigns.values() if not customer or one.open_to(customer, now)]
+            [
+                one.described()
+                for one in self.program.campaigns.values()
+                if one.active and (not customer or one.open_to(customer, now))
+            ]
         )
 
     async def transactions(self, request: Request) -> Response:
@@ -172,38 +195,59 @@ class Api:
             limit, after = min(int(query.get("limit", 50)), 200), int(query.get("startAfter", 0))
         except ValueError:
             raise Refusal(422, 3003, "PAYLOAD_ERROR", "invalid paging value") from None
-        rows = [entry for entry in self.program.ledger if not customer or entry.customer == customer]
-        found = [row for row in rows if row.number > after]
-        shown = [row for row in (one.described() for one in found) if direction in ("", row["direction"])]
-        shown = [row for row in shown if status in ("", row["status"])]
-        page = shown[: max(1, limit)]
-        return JSONResponse({"transactions": page, "count": len(page), "hasMore": len(page) < len(shown)})
+        if direction not in ("", "+", "-"):  # a + that nobody encoded arrives as a space
+            raise Refusal(422, 3003, "PAYLOAD_ERROR", "invalid direction value", "transactions/list-transactions")
+        rows = self.program.ledger.listed(after=after, customer=customer, direction=direction, status=status)
+        page = [one.described() for one in rows[: max(1, limit)]]
+        return JSONResponse({"transactions": page, "count": len(page), "hasMore": len(page) < len(rows)})
 
     async def manual(self, request: Request) -> Response:
         self.gate.admit(request, "transactions", secret=True)
         given = await self._object(request)
         for name in ("customerId", "transactionId", "username", "reason"):
             if not _text(given, name):
-                raise Refusal(400, 3000, "PAYLOAD_ERROR", f"{name} is missing", "transactions/manual")
-        points, amount = given.get("points"), given.get("amount")
+                raise Refusal(400, 3000, "PAYLOAD_ERROR", f"{name} is missing", MANUAL)
+        points, amount, expiry = given.get("points"), given.get("amount"), given.get("expiryAfter") or 0
         if points is None and amount is None:
-            return JSONResponse({"error": 400, "message": "A rewarding criteria is required"}, 400)
+            return _plain("A rewarding criteria is required")
         if points is not None and amount is not None:
-            return JSONResponse({"error": 400, "message": "Only one rewarding method may be specified"}, 400)
+            return _plain("Only one rewarding method may be specified")
+        worth = points if points is not None else amount
+        if not isinstance(worth, int | float) or isinstance(worth, bool) or worth != int(worth) or not worth:
+            raise Refusal(422, 3003, "PAYLOAD_ERROR", "invalid points value", MANUAL)
+        if expiry < 0:
+            return _plain("Expiry cannot be negative")
+        if expiry and worth < 0:
+            return _plain("Deduction cannot have expiry")
+        if not self.program.enabled:
+            raise Refusal(422, 6000, "CONFIGURATIONS_ERROR", "gameball is disabled", MANUAL)
         member = self.program.find(given["customerId"], email=_text(given, "email"), mobile=_text(given, "mobile"))
         if member is None:
-            raise Refusal(404, 4004, "GENERAL_ERROR", "customer does not exist", "transactions/manual")
-        transaction = given["transactionId"]
-        if any(entry.transaction == transaction for entry in self.program.ledger):
-            raise Refusal(422, 9004, "TRANSACTIONS_ERROR", "transaction id already exists", "transactions/manual")
-        worth = points if points is not None else amount
-        if not isinstance(worth, int | float) or isinstance(worth, bool):
-            raise Refusal(422, 3003, "PAYLOAD_ERROR", "invalid points value", "transactions/manual")
-        entry = self.program.enter(member.id, int(worth), self.clock(), "Manual", transaction=transaction)
+            raise Refusal(404, 7000, "CUSTOMER_ERROR", "customer not found", MANUAL)
+        async with self._alone(member):
+            entry = self._enter(member, int(worth), given)
         return JSONResponse(
-            {"customerId": member.id, "gameballTransactionId": entry.number, "transactionId": transaction}
-            | {"points": int(worth), "amount": amount or 0}
+            {"customerId": member.id, "gameballTransactionId": entry.number, "transactionId": entry.transaction}
+            | {"points": entry.points, "amount": amount or 0}
         )
+
+    def _enter(self, member: Member, worth: int, given: Mapping[str, Any]) -> Entry:
+        """Write a manual transaction into the ledger, or say why not."""
+        ledger, now = self.program.ledger, self.clock()
+        at = _time(_text(given, "transactionTime")) if given.get("transactionTime") else now
+        if not member.active:
+            raise Refusal(422, 3009, "PAYLOAD_ERROR", "the customer is inactive", MANUAL)
+        if ledger.has(given["transactionId"]):
+            raise Refusal(422, 9004, "TRANSACTIONS_ERROR", "transaction id already exists", MANUAL)
+        if at is None or at > now:
+            raise Refusal(422, 9007, "TRANSACTIONS_ERROR", "transaction time is not valid", MANUAL)
+        if ledger.has_at(member.id, at):
+            raise Refusal(422, 9003, "TRANSACTIONS_ERROR", "transaction time already exists", MANUAL)
+        if worth < 0 and not self.program.overdraw and ledger.points(member.id) + worth < 0:
+            raise Refusal(422, 9008, "TRANSACTIONS_ERROR", "insufficient balance points", MANUAL)
+        kind = "ManualReward" if worth > 0 else "ManualDeduction"
+        told = {"transaction": given["transactionId"], "reason": given["reason"]}
+        return ledger.enter(member.id, worth, at, kind, **told)
 
     def _member(self, request: Request) -> Member:
         member = self.program.find(request.path_params["customer"])
@@ -226,3 +270,17 @@ class Api:
 def _text(given: Mapping[str, Any], name: str) -> str:
     value = given.get(name)
     return value if isinstance(value, str) else ""
+
+
+def _time(text: str) -> datetime | None:
+    """'Must be in UTC', with or without a zone."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _plain(message: str) -> Response:
+    """The other shape of an error, which the page of manual transactions shows."""
+    return JSONResponse({"error": 400, "message": message}, 400)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -45,11 +46,20 @@ class Refusal(Exception):
 class Gate:
     """Keys first, then the quota of this kind of call."""
 
-    def __init__(self, api_key: str, secret_key: str, clock: Clock, quotas: Mapping[str, tuple[int, int]]) -> None:
+    def __init__(
+        self,
+        api_key: str,
+        secret_key: str,
+        clock: Clock,
+        quotas: Mapping[str, tuple[int, int]],
+        *,
+        least: str = "v4.0",
+    ) -> None:
         self.api_key = api_key
         self.secret_key = secret_key
         self.clock = clock
         self.quotas = quotas
+        self.least = least  # the merchant's "minimum allowed version"
         self.calls: dict[str, deque[datetime]] = {name: deque() for name in quotas}
         self.refused = 0
 
@@ -57,13 +67,15 @@ class Gate:
         """Passes, or raises the `Refusal` to answer with. v4.1 needs the secret key on every call."""
         version = request.path_params["version"]
         if version not in ("v4.0", "v4.1"):
-            raise Refusal(404, 4004, "GENERAL_ERROR", "not found")
+            raise HTTPException(404)
         if request.headers.get("apikey") != self.api_key:
             raise Refusal(401, 1000, "AUTHENTICATION_ERROR", "unauthorized")
         if (secret or version == "v4.1") and request.headers.get("secretkey") != self.secret_key:
             if social:
                 raise Refusal(401, 1006, "AUTHENTICATION_ERROR", "your request is missing the secret key.")
             raise Refusal(401, 1001, "AUTHENTICATION_ERROR", "a valid secret key is required")
+        if version < self.least:  # that it is refused is documented, and how it is not
+            raise Refusal(403, 1002, "AUTHENTICATION_ERROR", f"the minimum allowed version is {self.least}")
         if resource in self.quotas:
             self._count(resource)
 

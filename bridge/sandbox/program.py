@@ -13,8 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-#: `transactionTime` as the documentation shows it: no zone, milliseconds.
-WHEN = "%Y-%m-%dT%H:%M:%S.%f"
+from .ledger import WHEN, Ledger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,11 +29,13 @@ class Campaign:
     starts: datetime | None = None
     ends: datetime | None = None
     audience: frozenset[str] | None = None  # customers; None: everybody
+    active: bool = True  # as the merchant switches it
+    visibility: Literal["AlwaysVisible", "NotVisible", "VisibleIfEarned"] = "AlwaysVisible"
 
     def open_to(self, customer: str, now: datetime) -> bool:
         started = self.starts is None or self.starts <= now
         ended = self.ends is not None and self.ends <= now
-        return started and not ended and (self.audience is None or customer in self.audience)
+        return self.active and started and not ended and (self.audience is None or customer in self.audience)
 
     def described(self) -> dict[str, Any]:
         return {
@@ -43,7 +44,7 @@ class Campaign:
             "isRepeatable": self.repeatable,
             "maxAchievement": self.most,
             "type": self.type,
-            "visibility": "Everyone",
+            "visibility": self.visibility,
             "icon": None,
             "redirectionButtonText": None,
             "redirectionButtonLink": None,
@@ -68,6 +69,7 @@ class Member:
 
 
 Fate = Literal["waiting", "granted", "ignored"]
+DISABLED = "the program is disabled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,38 +85,6 @@ class Submission:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One line of the ledger."""
-
-    number: int
-    customer: str
-    points: int
-    at: datetime
-    type: str
-    balance: int  # after it
-    campaign: int | None = None
-    name: str = ""
-    transaction: str = ""
-
-    def described(self) -> dict[str, Any]:
-        return {
-            "transactionId": self.transaction or None,
-            "gameballTransactionId": str(self.number),
-            "type": self.type,
-            "direction": "+" if self.points >= 0 else "-",
-            "customerId": self.customer,
-            "points": abs(self.points),
-            "amount": 0,
-            "transactionTime": self.at.strftime(WHEN)[:-3],
-            "status": "Active",
-            "achievementName": self.name or None,
-            "pointsBalanceBefore": self.balance - self.points,
-            "pointsBalanceAfter": self.balance,
-            "achievedRewardCampaignId": str(self.campaign) if self.campaign else None,
-        }
-
-
 class Program:
     """What a merchant's account at the vendor holds."""
 
@@ -127,6 +97,8 @@ class Program:
         spread: timedelta = timedelta(0),
         merge_by: Literal["none", "email", "mobile"] = "none",
         enabled: bool = True,
+        overdraw: bool = True,
+        keeps: bool = False,
     ) -> None:
         self.campaigns = {campaign.id: campaign for campaign in campaigns}
         self.window = window  # in which the same customer and campaign are refused; undocumented, so adjustable
@@ -134,12 +106,13 @@ class Program:
         self.spread = spread  # added at random: "a short, randomized delay"
         self.merge_by = merge_by
         self.enabled = enabled
+        self.keeps = keeps  # whether what comes while it is disabled is granted afterwards; undocumented, too
+        self.overdraw = overdraw  # whether a deduction may leave less than nothing; undocumented, so adjustable
         self.members: dict[str, Member] = {}
         self.submissions: list[Submission] = []
-        self.ledger: list[Entry] = []
+        self.ledger = Ledger()
         self.achieved: Counter[tuple[str, int]] = Counter()
         self._last: dict[tuple[str, int], datetime] = {}
-        self._balance: Counter[str] = Counter()
         self._waiting: list[tuple[datetime, int]] = []  # a heap: what is due first comes first
 
     def join(self, customer: str, *, email: str = "", mobile: str = "", **attributes: Any) -> Member:
@@ -185,13 +158,16 @@ class Program:
             due_at=now + self.delay + late,
             key=key,
         )
+        if not (self.enabled or self.keeps):
+            made = replace(made, fate="ignored", why=DISABLED)
+        else:
+            heapq.heappush(self._waiting, (made.due_at, made.number))
         self.submissions.append(made)
-        heapq.heappush(self._waiting, (made.due_at, made.number))
         return made
 
     def settle(self, now: datetime) -> None:
         """Grant what has become due, in the order in which it became so."""
-        while self._waiting and self._waiting[0][0] <= now:
+        while self._waiting and self._waiting[0][0] <= now and (self.enabled or not self.keeps):
             one = self.submissions[heapq.heappop(self._waiting)[1] - 1]
             why = self._obstacle(one)
             self.submissions[one.number - 1] = replace(one, fate="ignored" if why else "granted", why=why)
@@ -202,7 +178,7 @@ class Program:
         """Why nothing is granted; empty where it is."""
         campaign = self.campaigns.get(one.campaign)
         if not self.enabled:
-            return "the program is disabled"
+            return DISABLED
         if campaign is None or campaign.type != "SocialMedia":
             return "there is no such social campaign"
         if not self.members[one.customer].active:
@@ -222,37 +198,17 @@ class Program:
         campaign = self.campaigns[one.campaign]
         self.achieved[one.customer, one.campaign] += 1
         if campaign.points:
-            kind = "AchievementReward"
-            self.enter(one.customer, campaign.points, one.due_at, kind, campaign=campaign.id, name=campaign.name)
-
-    def enter(
-        self,
-        customer: str,
-        points: int,
-        now: datetime,
-        kind: str,
-        *,
-        campaign: int | None = None,
-        name: str = "",
-        transaction: str = "",
-    ) -> Entry:
-        self._balance[customer] += points
-        entry = Entry(
-            number=11_034_000 + len(self.ledger) + 1,
-            customer=customer,
-            points=points,
-            at=now,
-            type=kind,
-            balance=self._balance[customer],
-            campaign=campaign,
-            name=name,
-            transaction=transaction,
-        )
-        self.ledger.append(entry)
-        return entry
+            self.ledger.enter(
+                one.customer,
+                campaign.points,
+                one.due_at,
+                "AchievementReward",
+                campaign=campaign.id,
+                name=campaign.name,
+            )
 
     def points(self, customer: str) -> int:
-        return self._balance[customer]
+        return self.ledger.points(customer)
 
     def progress(self, member: Member, now: datetime, *, campaign: int | None = None) -> Sequence[dict[str, Any]]:
         """Every campaign open to this customer, as they stand in it."""
@@ -271,8 +227,14 @@ class Program:
                 "rewardCampaignConfiguration": one.described(),
             }
             for one in self.campaigns.values()
-            if (campaign is None or one.id == campaign) and one.open_to(member.id, now)
+            if (campaign is None or one.id == campaign) and self._visible(one, member, now)
         ]
+
+    def _visible(self, campaign: Campaign, member: Member, now: datetime) -> bool:
+        shown = campaign.visibility == "AlwaysVisible" or (
+            campaign.visibility == "VisibleIfEarned" and self.achieved[member.id, campaign.id] > 0
+        )
+        return shown and campaign.open_to(member.id, now)
 
     def known(self, now: datetime) -> dict[str, Any]:
         """Everything, for whoever watches."""

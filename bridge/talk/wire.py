@@ -141,22 +141,22 @@ def reachable(address: str) -> bool:
 
 class Transport(httpx2.AsyncBaseTransport):
     """
-    Connections over the guarded backend, each in a pool of its own.
+    Connections over the guarded backend.
 
-    httpx2 has no public way to hand in a backend; and a pool of many polls the socket of every idle
-    connection for each request, which at 32 in flight costs as much as the requests themselves.
+    httpx2 has no public way to hand in a backend; and its pool polls the socket of every idle connection for each
+    request, which at 32 in flight costs as much as the requests themselves.
     """
 
     def __init__(self, allow_private: Callable[[], bool]) -> None:
         self._backend = Guarded(allow_private)
         self._context = httpx2.create_ssl_context()
-        self._idle: dict[tuple[bytes, bytes, int | None], list[httpcore2.AsyncConnectionPool]] = {}
-        self._pools: set[httpcore2.AsyncConnectionPool] = set()
+        self._idle: dict[str, list[httpcore2.AsyncHTTPConnection]] = {}  # by origin
+        self._open: set[httpcore2.AsyncHTTPConnection] = set()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         url = request.url
-        idle = self._idle.setdefault((url.raw_scheme, url.raw_host, url.port), [])
-        pool = idle.pop() if idle else self._pool()
+        if url.raw_scheme not in (b"http", b"https"):
+            raise httpcore2.UnsupportedProtocol(f"an address begins with https://, not {url.scheme!r}")
         wire = httpcore2.Request(
             method=request.method,
             url=httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
@@ -164,33 +164,51 @@ class Transport(httpx2.AsyncBaseTransport):
             content=request.stream,
             extensions=request.extensions,
         )
+        connection = await self._connection(wire.url.origin)
         try:
-            answer = await pool.handle_async_request(wire)
+            answer = await connection.handle_async_request(wire)
             stream = answer.extensions.get("network_stream")
             if isinstance(stream, Stream) and not stream.heard:
                 # It lay there before we asked: the rest of an earlier answer, and none to this request.
                 raise httpcore2.RemoteProtocolError("it answered before it was asked")
         except BaseException:
-            self._pools.discard(pool)
-            await asyncio.shield(pool.aclose())
+            await asyncio.shield(self._drop(connection))
             raise
         return httpx2.Response(
             status_code=answer.status,
             headers=answer.headers,
-            stream=_Stream(answer.stream, lambda: idle.append(pool)),
+            stream=_Stream(answer.stream, lambda: self._free(wire.url.origin, connection)),
             extensions=answer.extensions,
         )
 
-    def _pool(self) -> httpcore2.AsyncConnectionPool:
-        made = httpcore2.AsyncConnectionPool(
-            ssl_context=self._context, max_connections=1, keepalive_expiry=30, network_backend=self._backend
+    async def _connection(self, origin: httpcore2.Origin) -> httpcore2.AsyncHTTPConnection:
+        """One that is idle and still good, the last used first; else a new one."""
+        idle = self._idle.setdefault(str(origin), [])
+        while idle:
+            connection = idle.pop()
+            if connection.is_available() and not connection.has_expired():
+                return connection
+            await self._drop(connection)
+        made = httpcore2.AsyncHTTPConnection(
+            origin, ssl_context=self._context, keepalive_expiry=30, network_backend=self._backend
         )
-        self._pools.add(made)
+        self._open.add(made)
         return made
 
+    def _free(self, origin: httpcore2.Origin, connection: httpcore2.AsyncHTTPConnection) -> None:
+        """Whoever had it is done: it serves the next request, or it is closed already."""
+        if connection.is_idle():
+            self._idle[str(origin)].append(connection)
+        else:
+            self._open.discard(connection)
+
+    async def _drop(self, connection: httpcore2.AsyncHTTPConnection) -> None:
+        self._open.discard(connection)
+        await connection.aclose()
+
     async def aclose(self) -> None:
-        for pool in self._pools:
-            await pool.aclose()
+        for connection in tuple(self._open):
+            await self._drop(connection)
 
 
 class _Stream(httpx2.AsyncByteStream):

@@ -12,6 +12,7 @@ from typing import Any
 
 from bridge.kit import (
     Customer,
+    Fact,
     Forward,
     Kind,
     Option,
@@ -35,8 +36,21 @@ STATUSES: Mapping[int, tuple[Verdict, str]] = {
     410: (Verdict.MISCONFIGURED, "the endpoint is gone and disabled itself"),  # the specification's own meaning
     425: (Verdict.LATER, "too early"),
     429: (Verdict.LATER, "it is throttling"),
+    # Overloaded, says the specification of these two, but a gateway cannot know how far the call has come. The breaker
+    # throttles, and a repeat under the same id is harmless.
+    502: (Verdict.UNCLEAR, "it is overloaded"),
     503: (Verdict.LATER, "it is not available"),
+    504: (Verdict.UNCLEAR, "it is overloaded"),
 }
+
+#: What a receiver may answer with, as JSON, for the customer to see.
+SHOWS = (
+    Fact("message", "string", "what the receiver says to the customer"),
+    Fact("points", "double", "how many points it has given"),
+    Fact("code", "string", "a coupon or the like: worth something to whoever reads it"),
+)
+#: No answer shows more of a text than this.
+LONGEST = 500
 
 
 def send(forward: Forward, settings: Settings) -> Talk[Outcome]:
@@ -83,7 +97,7 @@ def plain(value: Any) -> Any:
 def judge(response: Response, forward: Forward) -> Outcome:
     status = response.status
     if response.is_success:
-        return Outcome(Verdict.DONE, f"answered {status}", shown=response.object())
+        return Outcome(Verdict.DONE, f"answered {status}", shown=shown(response.object()))
     if status in STATUSES:
         verdict, why = STATUSES[status]
         return Outcome(verdict, f"answered {status}: {why}", retry_after=response.retry_after)
@@ -96,6 +110,18 @@ def judge(response: Response, forward: Forward) -> Outcome:
             Verdict.REFUSED, f"answered {status}: {response.body[:200].decode(errors='replace')}".rstrip(": ")
         )
     return Outcome(Verdict.UNCLEAR, f"answered {status}", retry_after=response.retry_after)
+
+
+def shown(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The declared fields of an answer that are what they are declared to be; the rest is the receiver's own."""
+    found: dict[str, Any] = {}
+    for name in ("message", "code"):
+        if isinstance(value := answer.get(name), str) and value:
+            found[name] = value[:LONGEST]
+    points = answer.get("points")
+    if isinstance(points, int | float) and not isinstance(points, bool) and abs(points) < 2**53:
+        found["points"] = float(points)
+    return found
 
 
 def fault(key: str) -> str:
@@ -122,5 +148,11 @@ target = Target(
     # them. A week outlasts every attempt of the schedule; after that a person decides.
     repeat_safe_for=timedelta(days=7),
     signs_with="secret",
-    steps=("Verify webhook-signature with the secret", "Take each webhook-id once and answer a repeat with 200"),
+    shows=SHOWS,
+    bearer=("code",),
+    steps=(
+        "Verify webhook-signature with the secret",
+        "Take each webhook-id once and answer a repeat with 200",
+        "Answer 410 to be told nothing more: the target pauses until somebody resumes it",
+    ),
 )

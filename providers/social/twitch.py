@@ -1,4 +1,4 @@
-"""Follows, subscriptions, gifts, cheers and raids, told by EventSub; a follow can be asked about again.
+"""Follows, subscriptions, gifts, cheers and raids, told by EventSub; the first two can be asked about too.
 
 Twitch signs the message's id, its timestamp and the body. The headers that name the type are not signed, so
 what a delivery is, its body alone decides.
@@ -14,27 +14,23 @@ from typing import Any
 
 from bridge.kit import (
     Action,
-    Answer,
     Delivery,
     Evidence,
     Fact,
     Hmac,
     Ignored,
     Policy,
-    Question,
     Reply,
-    Request,
-    Response,
     Sample,
     Setting,
     Settings,
     Source,
-    Talk,
     Unreadable,
 )
 from bridge.kit.reading import amount, maybe, text, when, whole
 
-HELIX = "https://api.twitch.tv/helix"
+from ._twitch import BRAND, CHECKS, HELIX, NEEDS, OAUTH, REVOKE, key, recheck_follow, tier_suffix, whoami
+
 ID = "twitch-eventsub-message-id"
 AT = "twitch-eventsub-message-timestamp"
 
@@ -78,9 +74,7 @@ def follow(event: Event, delivery: Delivery) -> Evidence:
 
 def subscribe(event: Event, delivery: Delivery) -> Evidence:
     tier, given = text(event, "tier"), event.get("is_gift") is True
-    # Being given a subscription and buying one are two facts, and so is a higher tier.
-    suffix = f":{tier}:gift" if given else f":{tier}"
-    return told("subscribe", event, delivery, suffix, {"tier": tier, "is_gift": given})
+    return told("subscribe", event, delivery, tier_suffix(tier, given), {"tier": tier, "is_gift": given})
 
 
 def gift(event: Event, delivery: Delivery) -> Evidence:
@@ -122,7 +116,7 @@ def told(
     subject = text(event, channel)
     return Evidence(
         action=action,
-        key=delivery.header(ID) if suffix is None or account is None else f"{subject}:{account}{suffix}",
+        key=delivery.header(ID) if suffix is None or account is None else key(subject, account, suffix),
         account=account,
         subject=subject,
         occurred_at=when({AT: delivery.header(AT)}, AT),
@@ -138,48 +132,6 @@ READERS: Mapping[str, Callable[[Event, Delivery], Evidence]] = {
     "channel.cheer": cheer,
     "channel.raid": raid,
 }
-
-
-def recheck_follow(question: Question, settings: Settings) -> Talk[Answer]:
-    """Whether the account still follows, asked with the brand's token.
-
-    A token without moderator:read:followers, or of somebody who neither owns nor moderates the channel, gets
-    200 with the total and an empty list: the very answer that says "no". Whether the token may see followers
-    at all is therefore asked before a "no" is believed.
-    https://dev.twitch.tv/docs/api/reference/#get-channel-followers
-    """
-    response = yield followers(question, settings, user_id=question.account)
-    found = listed(response)
-    if found is None:
-        return Answer("unknown", f"Twitch answered {response.status}")
-    total, accounts = found
-    if question.account in accounts:
-        return Answer("verified")
-    if accounts:
-        return Answer("unknown", "Twitch answered about another account")
-    if total == 0:
-        return Answer("not_found", "nobody follows the channel")
-    response = yield followers(question, settings, first="1")
-    found = listed(response)
-    if found is None:
-        return Answer("unknown", f"Twitch answered {response.status}")
-    if not found[1]:
-        return Answer("unknown", "the token may not see followers; it needs moderator:read:followers for this channel")
-    return Answer("not_found", "does not follow the channel")
-
-
-def followers(question: Question, settings: Settings, **query: str) -> Request:
-    headers = {"Authorization": f"Bearer {settings['broadcaster_token']}", "Client-Id": settings["client_id"]}
-    url = f"{(settings.get('api_url') or HELIX).rstrip('/')}/channels/followers"
-    return Request("GET", url, params={"broadcaster_id": question.subject, **query}, headers=headers)
-
-
-def listed(response: Response) -> tuple[int, list[str]] | None:
-    """The total and the accounts in the answer; None where it is no such answer."""
-    match response.object():
-        case {"total": int(total), "data": list(rows)} if response.status == 200:
-            return total, [str(row["user_id"]) for row in rows if isinstance(row, dict) and "user_id" in row]
-    return None
 
 
 def secret_fault(secret: str) -> str:
@@ -245,8 +197,10 @@ source = Source(
         Setting("client_secret", "of the application at dev.twitch.tv; for signing in", "secret"),
         Setting("broadcaster_token", "user token of the channel with moderator:read:followers, to ask again", "secret"),
         Setting("api_url", "where Helix is", "url", default=HELIX),
-        Setting("authorize_url", "where customers sign in", "url", default="https://id.twitch.tv/oauth2/authorize"),
-        Setting("token_url", "where codes become tokens", "url", default="https://id.twitch.tv/oauth2/token"),
+        Setting("channel_name", "the channel as in its address, for the button that leads there", example="cool_brand"),
+        Setting("authorize_url", "where customers sign in", "url", default=OAUTH.authorize_url),
+        Setting("token_url", "where codes become tokens", "url", default=OAUTH.token_url),
+        Setting("revoke_url", "where tokens are given back", "url", default=REVOKE),
     ),
     scheme=Hmac(
         header="twitch-eventsub-message-signature",
@@ -259,7 +213,11 @@ source = Source(
     delivery_id=(ID,),
     delivery_id_signed=True,
     rechecks={"follow": recheck_follow},
-    recheck_needs=("client_id", "broadcaster_token"),
+    recheck_needs=NEEDS,
+    oauth=OAUTH,
+    whoami=whoami,
+    checks=CHECKS,
+    brand=BRAND,
     samples={
         "follow": sample("Somebody follows", "channel.follow"),
         "subscribe": sample("Somebody subscribes", "channel.subscribe", tier="1000"),

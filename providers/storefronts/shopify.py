@@ -29,6 +29,8 @@ from bridge.kit import (
 )
 from bridge.kit.reading import amount, maybe, table, tables, text, when, whole
 
+from ._proxy import proxied
+
 Body = Mapping[str, Any]
 Told = Ignored | Iterable[Evidence | Customer]
 
@@ -283,6 +285,7 @@ source = Source(
     },
     settings=(
         Setting("webhook_secret", "the app's client secret, or the one the admin shows", "secrets", required=True),
+        Setting("shop", "the only shop whose app proxy counts", example="example.myshopify.com"),
     ),
     # "Events" deliveries (2026) sign under a header without x-. Where both came, the official code takes that one.
     # https://github.com/Shopify/shopify-app-js lib/webhooks/validate.ts
@@ -290,6 +293,7 @@ source = Source(
     read=read,
     delivery_id=("shopify-webhook-id", "x-shopify-webhook-id"),
     knows_customers=True,
+    ticket=proxied,
     samples={
         "order_paid": sample("An order is paid", "orders/paid", order_sample, ORDER),
         "order_cancelled": sample("An order is cancelled", "orders/cancelled", cancelled_sample, ORDER),

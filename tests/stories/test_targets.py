@@ -207,6 +207,20 @@ async def test_two_of_ours_who_are_one_of_theirs_wait_for_each_other(build_house
         assert states(await house.forwards()) == ["delivered"] * 2
 
 
+async def test_a_doubt_is_settled_under_the_name_it_left_with(build_house: Builder, pool: Pool) -> None:
+    """Meanwhile the pool has moved the mail to another member: whose count the call has moved is the first."""
+    async with build_house(RULE, head=head()) as house:
+        pool.after.append(httpx2.ReadTimeout("silence"))
+        await orders(house, 1)
+        await house.work()
+        pool.members["c1@example.com"] = "m900"
+        await house.bridge.db.transact(lambda tx: tx.run("DELETE FROM names"))
+        house.clock.tick(minutes=10)
+        await house.work()
+        assert pool.points == {"m1": 5}
+        assert (await house.forward())["state"] == "delivered"
+
+
 async def test_a_customer_the_target_does_not_know_is_waited_for(build_house: Builder, pool: Pool) -> None:
     async with build_house(RULE, head=head()) as house:
         del pool.members["c1@example.com"]
