@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bridge.kit import Source, Target
 
-from .loyalty import gameball, webhook
+from .loyalty import gameball, voyado, webhook
 from .social import twitch
 from .storefronts import generic, shopify, standard
 
@@ -26,6 +26,7 @@ TARGETS: dict[str, Target] = {
     provider.target.name: provider.target
     for provider in (
         gameball,
+        voyado,
         webhook,
     )
 }
