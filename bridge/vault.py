@@ -25,7 +25,7 @@ class Vault:
 
     def seal(self, value: Any) -> str:
         """A JSON value as text that only the key opens."""
-        return self._open_box().encrypt(json.dumps(value, ensure_ascii=False).encode()).decode()
+        return self._open_box().encrypt(json.dumps(value).encode()).decode()
 
     def open(self, sealed: str) -> Any:
         """What was sealed. Under a key that is gone: `Sealed`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bridge.kit import Source, Target
 
-from .loyalty import gameball, voyado, webhook
+from .loyalty import gameball, gamifyhost, popsell, voyado, webhook
 from .social import twitch
 from .storefronts import generic, shopify, standard
 
@@ -27,6 +27,8 @@ TARGETS: dict[str, Target] = {
     for provider in (
         gameball,
         voyado,
+        popsell,
+        gamifyhost,
         webhook,
     )
 }

@@ -19,6 +19,7 @@ import yaml
 from bridge import env
 from bridge.app import catalogue, read_config
 from bridge.cli import app
+from bridge.cli.catalogue import repeats
 from bridge.cli.later import LATER
 from bridge.config import TOP, tables
 from bridge.config.rules import KEYS
@@ -68,7 +69,7 @@ def test_every_target_stands_in_the_table_with_what_doubt_does() -> None:
     told = []
     for one in TARGETS.values():
         options = ", ".join(f"`{option.name}`" for option in one.options)
-        safe = said(one.repeat_safe_for) if one.repeat_safe_for else "never"
+        safe = repeats(one)
         asked = said(one.reconcile_after) if one.reconcile else "cannot be asked"
         told.append(f"| `{one.name}` | {one.title} | {options} | {safe} | {asked} |")
     assert table == told

@@ -16,7 +16,7 @@ COLUMN, LONGEST = 44, 112
 
 def toml(sources: Sequence[Source], targets: Sequence[Target], public_url: str) -> str:
     """bridge.toml, commented; `check` finds nothing wrong with it but unset environment variables."""
-    needs = {target.customer for target in targets} - {"any"}
+    needs = {target.customer for target in targets if target.find is None} - {"any"}
     shops = [source for source in sources if source.knows_customers]
     parts = [
         "# Who tells us what, and what it earns. `loyalty-bridge check` reads this file and says what it understood.",
@@ -180,8 +180,9 @@ def _where(action: Action) -> str:
 
 def _options(target: Target) -> Iterator[tuple[str, str]]:
     yield "to", f'"{target.name}"'
+    first = target.ways()[0]
     for option in target.options:
-        if option.required:
+        if option.name in first:
             yield option.name, _example(option)
 
 

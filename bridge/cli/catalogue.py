@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bridge.kit import ConfigError, Setting, Source, Target
+from bridge.kit import ConfigError, Customer, Forward, Setting, Source, Target
 from bridge.kit.fields import COMMON, said
 
 from .doors import Door, Wrong
@@ -69,10 +71,10 @@ def row(one: Source | Target) -> dict[str, Any]:
         ]
         more = {"options": options, "customer": one.customer, "per_second": one.per_second}
         reconcile = said(one.reconcile_after) if one.reconcile else "cannot be asked"
-        safe = said(one.repeat_safe_for) if one.repeat_safe_for else "never"
         able = {"live": one.probe is not None, "creates_customers": one.create is not None, "at_once": one.most_at_once}
         shows = [{"name": fact.name, "kind": fact.kind, "meaning": fact.meaning} for fact in one.shows]
-        return {**common, **more, "repeat_safe_for": safe, "reconcile_after": reconcile, **able, "answers": shows}
+        doubt = {"repeat_safe_for": repeats(one), "reconcile_after": reconcile}
+        return {**common, **more, **doubt, **able, "answers": shows}
     actions = [
         {
             "name": name,
@@ -91,6 +93,25 @@ def row(one: Source | Target) -> dict[str, Any]:
         "approval": one.approval,
         "samples": {name: {"title": s.title, "set": dict(s.values)} for name, s in one.samples.items()},
     }
+
+
+def repeats(target: Target) -> str:
+    """For how long a repeat is harmless; where that depends on what is sent, for each way of sending."""
+
+    def told(harmless: timedelta) -> str:
+        return said(harmless) if harmless else "never"
+
+    if target.repeat_safe is None:
+        return told(target.repeat_safe_for)
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    sketch = Forward(
+        id="fwd_1", rule="", send="", target=target.name, customer=Customer(id="ann"), options={}, source="", action="",
+        subject="", facts={}, occurred_at=at, created_at=at,
+    )  # fmt: skip
+    ways = [(told(target.repeat_harmless(replace(sketch, options=way))), way) for way in target.ways()]
+    if len({harmless for harmless, _ in ways}) == 1:
+        return ways[0][0]
+    return ", ".join(f"{harmless} with {' and '.join(f'`{name}`' for name in way)}" for harmless, way in ways)
 
 
 def _setting(setting: Setting) -> dict[str, Any]:

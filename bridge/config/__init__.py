@@ -160,7 +160,7 @@ def _check_names(document: Document, config: Config) -> None:
     """A target that cannot do without an e-mail or phone is useless where customers are named by something else."""
     key = config.customers.key
     for target in config.targets.values():
-        if target.provider.customer not in ("any", key):
+        if target.provider.find is None and target.provider.customer not in ("any", key):
             document.fault(
                 ("target", target.name),
                 f"{target.provider.title} names customers by {target.provider.customer}; [customers] key is {key!r}",

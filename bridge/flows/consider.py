@@ -260,7 +260,8 @@ def lane_and_seat(
         occurred_at=one.occurred_at,
         created_at=scene.now,
     )
-    return f"lane {target} {customer} {table.provider.lane(sketch)}", seat
+    reward = table.provider.lane(sketch)  # '': it is known by its key, and nobody's doubt touches it
+    return f"lane {target} {customer} {reward}" if reward else f"lane {id_}", seat
 
 
 async def _owe(

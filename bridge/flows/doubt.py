@@ -10,6 +10,7 @@ from bridge.kit import ForwardState, Outcome, Verdict
 from bridge.store import Row
 
 from . import read
+from .answer import passed
 from .lease import Leased
 from .line import Line, Unread
 from .scene import Scene
@@ -23,7 +24,8 @@ async def reconcile(line: Line, leased: Leased, current: Row, scene: Scene) -> S
     first = leased.first_unclear if leased.first_unclear is not None else current
     if table.provider.reconcile is None:
         return _cannot_be_asked(line, leased, scene, "in doubt, and this target cannot be asked")
-    forward = replace(leased.forward, earlier=read.attempt(current), baseline=first["baseline"])
+    # By the first unclear one's baseline, and so by the time that one left.
+    forward = replace(leased.forward, earlier=read.attempt(first), baseline=first["baseline"])
     outcome = await line.look(table.provider.reconcile(forward, first["baseline"], table.settings), leased)
     now = line.clock()
     sent = read.attempt(current).sent_at or now
@@ -33,7 +35,7 @@ async def reconcile(line: Line, leased: Leased, current: Row, scene: Scene) -> S
         step = Step(ForwardState.PENDING, f"in doubt: {outcome.note}", now + timedelta(minutes=5), resolved=False)
     else:
         step = after_reconcile(forward, outcome, now=now, early=now < sent + table.reconcile_after)
-    return Settled(leased, step, outcome, line.at(scene), resolved_by_read=True)
+    return _looked(line, leased, step, outcome, scene)
 
 
 async def confirm(line: Line, leased: Leased, current: Row, scene: Scene) -> Settled:
@@ -47,7 +49,15 @@ async def confirm(line: Line, leased: Leased, current: Row, scene: Scene) -> Set
     accepted = read.attempt(current).ended_at or now
     looked = sum(1 for at in _after(CONFIRM) if at <= (now - accepted).total_seconds())
     step = after_confirm(forward, outcome, table.provider, now=now, accepted_at=accepted, looked=looked)
-    return Settled(leased, step, outcome, line.at(scene), resolved_by_read=True)
+    return _looked(line, leased, step, outcome, scene)
+
+
+def _looked(line: Line, leased: Leased, step: Step, outcome: Outcome, scene: Scene) -> Settled:
+    """What a look taught: where it shows that the reward exists, it can show the prize too."""
+    now = line.at(scene)
+    happened = step.resolution == "happened"
+    told = passed(leased.row, leased.forward, outcome, now, line.vault) if happened else None
+    return Settled(leased, step, outcome, now, resolved_by_read=True, passed=told)
 
 
 def _cannot_be_asked(line: Line, leased: Leased, scene: Scene, why: str) -> Settled:

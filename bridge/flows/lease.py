@@ -18,8 +18,8 @@ from .scene import Scene
 
 #: How long a lease outlasts the call it covers.
 MARGIN = timedelta(seconds=20)
-#: How long a batch may take to form while more is due: reading baselines takes its time.
-LONGEST_GATHER = timedelta(seconds=30)
+#: How long a batch may take to form while more is due: at ten reads a second, six hundred baselines.
+LONGEST_GATHER = timedelta(seconds=60)
 
 
 @dataclass(slots=True)

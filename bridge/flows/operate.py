@@ -427,6 +427,9 @@ async def resume(tx: Tx, name: str, scene: Scene, because: str) -> Done:
         raise NotFound(f"there is no [target.{name}]; there are: {', '.join(scene.config.targets)}")
     if not await targets.resume(tx, name=name, now=scene.at):
         return Done(name, False, "is not paused")
+    # What it kept while it was refusing us it may do only now.
+    mended = scene.now + scene.config.targets[name].reconcile_after
+    await forwards.look_later(tx, target=name, at=ms(mended))
     await _entry(tx, scene, "target.resumed", name, because)
     return Done(name, True, "goes on")
 

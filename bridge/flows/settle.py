@@ -9,7 +9,7 @@ from typing import Any
 
 from bridge.kit import AuditEntry, ForwardState, Outcome
 from bridge.store import Row, Tx, attempts, audit, forwards, names, targets
-from bridge.store.rows import ms
+from bridge.store.rows import fit, ms
 
 from . import answer
 from .lease import Leased, called
@@ -71,10 +71,10 @@ async def settle(tx: Tx, ended: list[Settled]) -> list[ForwardState | None]:
                 "resolution": step.resolution,
                 "status": one.status,
                 "verdict": _verdict(one),
-                "note": one.outcome.note[:500],
-                "reference": one.outcome.reference[:200],
+                "note": fit(one.outcome.note),
+                "reference": fit(one.outcome.reference, 200),
                 "answer": one.kept,
-                "leaves": one.outcome.left if step.resolved else "",
+                "leaves": fit(one.outcome.left, 2000) if step.resolved else "",
             }
         )
         attempt_lane, attempt_seat = row["lane"], row["seat"]
@@ -120,7 +120,7 @@ async def settle(tx: Tx, ended: list[Settled]) -> list[ForwardState | None]:
         if one.forget:
             await names.forget(tx, target=one.leased.table.name, customers=[called(one.leased.row)])
     for name, reason in pauses.items():
-        if await targets.pause(tx, name=name, pause="misconfigured", reason=reason[:500], now=scene.at):
+        if await targets.pause(tx, name=name, pause="misconfigured", reason=fit(reason), now=scene.at):
             entries.append(
                 AuditEntry(actor="worker", action="target.paused", object=name, detail={"why": "misconfigured"})
             )
@@ -130,6 +130,8 @@ async def settle(tx: Tx, ended: list[Settled]) -> list[ForwardState | None]:
 
 def _verdict(one: Settled) -> str:
     """The attempt's verdict: of an accepted or unclear call it stays what it was until the doubt is over."""
+    if one.outcome.taken and not one.step.resolved:
+        return "unclear"  # refused, and perhaps kept all the same
     if one.resolved_by_read and not one.step.resolved:
         return "accepted" if one.step.state is ForwardState.ACCEPTED else "unclear"
     if one.resolved_by_read and one.step.resolution == "did not happen":
@@ -145,7 +147,7 @@ def _after_wish(row: Row, one: Settled) -> dict[str, Any]:
     move = moved(
         row,
         state=step.state.value,
-        reason=step.reason[:500],
+        reason=fit(step.reason),
         due_at=ms(step.due_at) if step.due_at else None,
         until_at=ms(one.until_at) if one.until_at else row["until_at"],
         open=open_,
@@ -163,7 +165,7 @@ def _after_wish(row: Row, one: Settled) -> dict[str, Any]:
     if step.state is ForwardState.HELD and not cancel:
         return {**move, "wish": ""}
     if step.state is ForwardState.ACCEPTED or not step.resolved:
-        return {**move, "reason": f"{step.reason} (to be withdrawn: {row['reason']})"[:500]} if cancel else move
+        return {**move, "reason": fit(f"{step.reason} (to be withdrawn: {row['reason']})")} if cancel else move
     if step.state is ForwardState.FAILED:
         return {**move, "wish": ""} if not cancel else _withdrawn(move, row["reason"], doubtful)
     return (
@@ -179,5 +181,5 @@ def _only(taken: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _withdrawn(move: dict[str, Any], reason: str, doubtful: bool) -> dict[str, Any]:
-    told = {"wish": "undo", "reason": f"{reason}; {LOOK}"[:500]} if doubtful else {"wish": "", "reason": reason}
+    told = {"wish": "undo", "reason": fit(f"{reason}; {LOOK}")} if doubtful else {"wish": "", "reason": reason}
     return {**move, "state": "cancelled", "due_at": None, "judge": 0, **told}

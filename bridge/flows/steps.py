@@ -77,6 +77,8 @@ def next_step(
             return Step(ForwardState.DELIVERED, note, resolution="happened")
         case Verdict.REFUSED:
             return Step(ForwardState.FAILED, note, resolution="did not happen")
+        case Verdict.MISCONFIGURED if outcome.taken and target.reconcile:
+            return Step(ForwardState.PENDING, note, now + reconcile_after, resolved=False, pause=note)
         case Verdict.MISCONFIGURED:
             return Step(ForwardState.PENDING, note, now, resolution="did not happen", pause=note or "misconfigured")
         case Verdict.LATER:

@@ -22,7 +22,7 @@ import structlog
 from bridge.kit import ForwardState, Kind, Outcome, Response, Unavailable, Verdict
 from bridge.kit.errors import Sealed, StoreError
 from bridge.store import Tx, attempts, forwards, names
-from bridge.store.rows import ms
+from bridge.store.rows import fit, ms
 from bridge.talk import Failed
 
 from . import doubt, read
@@ -139,7 +139,7 @@ class Teller:
             found = await self._read_first(leased, target.baseline(leased.forward, table.settings), heard)
             if isinstance(found, Outcome):
                 return self._settled(leased, found, scene, sent_at=None, heard=heard)
-            leased.forward = replace(leased.forward, baseline=found)
+            leased.forward = replace(leased.forward, baseline=fit(found, 2000))
         return None
 
     async def _find(self, leased: Leased, scene: Scene, heard: list[Response]) -> Settled | None:
@@ -151,6 +151,8 @@ class Teller:
             created = await self._create(leased, heard)
             found = created or await self._read_first(leased, target.find(leased.forward, table.settings), heard)
         leased.found_now = True
+        if isinstance(found, str) and (not found or fit(found, 200) != found or "\n" in found):
+            found = Outcome(Verdict.LATER, "the target's name for the customer cannot be one")
         if isinstance(found, Outcome):
             return self._settled(leased, found, scene, sent_at=None, heard=heard)
         leased.forward = replace(leased.forward, known_as=found)

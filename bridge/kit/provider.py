@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import combinations
 from typing import Any, Literal, TypeAlias
 
 from .checks import Account, Answer, Check, Question
@@ -160,6 +161,17 @@ class Target:
     probe: Callable[[Sequence[Mapping[str, Any]], Settings], Talk[Sequence[str]]] | None = None  # `check --live`
     steps: Sequence[str] = ()
     room: Room = "loyalty"
+
+    def ways(self) -> Sequence[Mapping[str, Any]]:
+        """The smallest sends that it takes, as `fault` judges the options' own examples."""
+        found: list[Mapping[str, Any]] = []
+        needed = {one.name: one.example or one.default for one in self.options if one.required}
+        for size in range(len(self.options) + 1):
+            for some in combinations([one for one in self.options if not one.required], size):
+                way = needed | {one.name: one.example for one in some}
+                if not (self.fault and self.fault(way)) and not any(one.items() <= way.items() for one in found):
+                    found.append(way)
+        return found
 
     def repeat_harmless(self, forward: Forward) -> timedelta:
         """How long a repeat of this forward under the same key is harmless."""

@@ -170,6 +170,7 @@ class Outcome:
     retry_after: timedelta | None = None  # may only lengthen the schedule
     shown: Mapping[str, Any] = field(default_factory=lambda: NOTHING)  # as `Target.shows` names them
     missing: bool = False  # with REFUSED: the target does not know this customer; nothing happened
+    taken: bool = False  # with MISCONFIGURED: it may have been kept, and be granted when the fault is mended
     left: str = ""  # what the target's record shows after this call: the baseline of the next one in its lane
 
 

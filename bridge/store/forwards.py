@@ -278,6 +278,20 @@ async def lease(tx: Tx, *, target: str, now: int, until: int, limit: int) -> Seq
     return sorted(leased, key=lambda row: str(row["id"]))  # RETURNING promises no order
 
 
+async def look_later(tx: Tx, *, target: str, at: int) -> None:
+    """Ask no earlier about the calls of this target that are in doubt."""
+    await tx.run(
+        """
+        UPDATE forwards SET due_at = :at
+        WHERE target = :target AND due_at < :at AND open IS NOT NULL AND state = 'pending'
+          AND EXISTS (SELECT 1 FROM attempts WHERE attempts.forward = forwards.id AND attempts.number = forwards.open
+                      AND attempts.ended_at IS NOT NULL)
+        """,
+        target=target,
+        at=at,
+    )
+
+
 async def lease_open(tx: Tx, *, target: str, now: int, until: int, limit: int) -> Sequence[Row]:
     """Take due forwards whose last attempt is open: left by a worker that died, in doubt, or accepted."""
     rows = await tx.rows(

@@ -46,6 +46,11 @@ def _said(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} cannot be kept")
 
 
+def fit(said: str, most: int = 500) -> str:
+    """A text from outside as both engines take it: cut to length, without NUL and halves of surrogate pairs."""
+    return said[:most].replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+
+
 def rowset(items: Iterable[Mapping[str, Any]]) -> str:
     """A set of rows as one parameter: a JSON object keyed by position, which both engines read with json_each."""
     return text({str(place): item for place, item in enumerate(items)})

@@ -245,7 +245,8 @@ def switched_off(one: Said) -> Outcome | None:
     if not one.answer.get("gameballStatus"):
         return None
     told = f"{one.answer['gameballStatus']} {one.words}".strip()
-    return Outcome(Verdict.MISCONFIGURED, f"the Gameball program is switched off: {told[:200]}")
+    # Whether it keeps what it took meanwhile, and grants it once it is on again, no page says.
+    return Outcome(Verdict.MISCONFIGURED, f"the Gameball program is switched off: {told[:200]}", taken=True)
 
 
 def unreadable(one: Said) -> Outcome:

@@ -466,7 +466,6 @@ target = Target(
             "finds contacts of this type alone; with external_id it asks for that field",
             example="Member",
         ),
-        Setting("gather", "how long a call waits for company, up to 1000 in one", "duration", example="2 s"),
     ),
     options=(
         Option(

@@ -25,7 +25,7 @@ from bridge import env as environment
 from bridge.app import open_bridge
 from bridge.flows import operate
 
-from . import calls, load, orders, servers
+from . import batches, calls, load, orders, servers
 
 BARE, BRIDGE, SINK = 20301, 20302, 20303
 MEASURES: dict[str, tuple[str, Callable[[argparse.Namespace], None]]] = {}
@@ -184,6 +184,24 @@ def forwards(args: argparse.Namespace) -> None:
                 rates.append(rate)
                 ratios.append(rate / base)
     told("forwards at 32 in flight, share of a bare httpx2 loop", ratios, f"{statistics.median(rates):.0f}/s")
+
+
+@measure("1,000 due rows at an API whose calls take many: rows a second, in shares of one call a row")
+def batched(args: argparse.Namespace) -> None:
+    rows = 1000
+    read, kept, awards = [], [], []
+    for _ in range(args.rounds):
+        rates = {}
+        for way in batches.WAYS:
+            with folder() as at, servers.process(batches.standing(SINK, rows), SINK):
+                rates[way], made = asyncio.run(batches.drained(at, way, SINK, rows))
+                if way != "single":
+                    awards.append(made["awards"])
+        read.append(rates["reading"] / rates["single"])
+        kept.append(rates["voyado"] / rates["single"])
+    told("batched with baselines, times one call a row", read)
+    told("batched where the last call's end is the baseline, times one call a row", kept)
+    print(f"award calls for {rows} rows: at most {max(awards)}")
 
 
 @measure("an unbounded backlog draining under saturated intake: shares of each alone")

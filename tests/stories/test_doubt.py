@@ -455,3 +455,15 @@ async def test_a_target_with_a_wrong_key_is_paused_and_the_operator_told_once(bu
         await house.sweep()
         assert "Recovered" in house.vendor.calls("POST", "slack.test")[-1].json["text"]
         assert states(await house.forwards()) == ["delivered"] * 5
+
+
+async def test_words_that_break_a_store_do_not_keep_an_attempt_open(house: House) -> None:
+    """NUL and half a surrogate pair in a refusal: it ends as failed, and is not sent again for ever."""
+    poison = b'{"code": 3000, "type": "x", "message": "no \\u0000 such \\ud800 thing", "requestId": "r"}'
+    house.vendor.answers("POST", "gameball.test", (400, poison))
+    await house.link("ann", "1")
+    await house.follow("1")
+    await house.work()
+    row = await house.forward()
+    assert (row["state"], row["open"]) == ("failed", None)
+    assert "such" in row["reason"]

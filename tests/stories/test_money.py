@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import httpx2
@@ -12,6 +13,7 @@ import pytest
 from bridge.flows import operate
 from bridge.kit import ConfigError, Conflict
 from bridge.store.rows import when
+from providers import TARGETS
 from tests.conftest import FOLLOW_RULE, HEAD, ORDER_RULE, Builder, House, states
 
 CHEER_RULE = """
@@ -270,8 +272,9 @@ async def test_4_a_whole_refund_withdraws_even_where_the_rule_has_no_condition(b
 
 
 async def test_4_what_was_undone_after_it_was_delivered_and_cannot_be_taken_back_is_a_persons(
-    build_house: Builder,
+    build_house: Builder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setitem(TARGETS, "gameball", replace(TARGETS["gameball"], undo=None))  # a target that cannot
     rule = ORDER_RULE.replace(
         'to = "hook", event = "order", data = { total = "=total" }', 'to = "gameball", challenge_id = 7'
     )

@@ -7,6 +7,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +19,7 @@ from bridge.kit import ConfigError, Conflict
 from bridge.store import customers, evidence, lists, targets
 from bridge.store import forwards as ledger
 from bridge.store.db import Threaded
+from providers import TARGETS
 from tests.conftest import FOLLOW_RULE, HEAD, ORDER_RULE, Builder, House, states
 
 LOST = httpx2.ReadError("connection reset")
@@ -192,8 +194,11 @@ async def test_the_facts_told_after_a_refund_are_those_that_are_left(build_house
         assert len({call.body for call in calls}) == 1
 
 
-async def test_what_was_taken_back_by_hand_is_not_asked_back_again(build_house: Builder) -> None:
+async def test_what_was_taken_back_by_hand_is_not_asked_back_again(
+    build_house: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A refund; a person takes the points back and says so; a second refund of the same order asks for nothing."""
+    monkeypatch.setitem(TARGETS, "gameball", replace(TARGETS["gameball"], undo=None))  # a target that cannot
     rule = ORDER_RULE.replace(
         'to = "hook", event = "order", data = { total = "=total" }', 'to = "gameball", challenge_id = 7'
     )
@@ -273,8 +278,11 @@ async def test_a_hold_does_not_overwrite_a_withdrawal(build_house: Builder) -> N
         assert (await house.forward())["state"] == "cancelled"
 
 
-async def test_confirming_a_doubt_that_was_withdrawn_meanwhile_asks_to_take_it_back(build_house: Builder) -> None:
+async def test_confirming_a_doubt_that_was_withdrawn_meanwhile_asks_to_take_it_back(
+    build_house: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In doubt and held; undone at the source; the operator then sees that the reward exists: it is to be undone."""
+    monkeypatch.setitem(TARGETS, "gameball", replace(TARGETS["gameball"], undo=None))  # a target that cannot
     rule = ORDER_RULE.replace(
         'to = "hook", event = "order", data = { total = "=total" }', 'to = "gameball", challenge_id = 7'
     )
