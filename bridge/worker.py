@@ -210,7 +210,8 @@ class Worker:
                     wait = 1.0
                 if not self._stopping:
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(self._woken.wait(), wait)
+                        async with asyncio.timeout(wait):
+                            await self._woken.wait()
         finally:
             chores.cancel()
             await self._drain()
