@@ -183,12 +183,13 @@ class Worker:
         carried = 0
         while True:
             self.wake()
+            self._woken.clear()
+            before = set(self._running)
             await self._round()
-            if not self._running:
+            carried += len(self._running - before)
+            if all(one.done() for one in self._running):
                 return carried
-            carried += len(self._running)
-            while self._running:
-                await asyncio.wait(self._running)
+            await self._woken.wait()  # whatever ends may make room, or have made something due
 
     def stop(self) -> None:
         """Lease nothing more; `run` returns when what is in flight has ended."""
