@@ -187,9 +187,9 @@ class Worker:
             before = set(self._running)
             await self._round()
             carried += len(self._running - before)
-            if all(one.done() for one in self._running):
+            if all(one.done() for one in self._running) and not self._woken.is_set():
                 return carried
-            await self._woken.wait()  # whatever ends may make room, or have made something due
+            await self._woken.wait()  # whatever ends makes room, and may have made something due
 
     def stop(self) -> None:
         """Lease nothing more; `run` returns when what is in flight has ended."""
