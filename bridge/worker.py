@@ -185,12 +185,13 @@ class Worker:
         carried = 0
         while True:
             self.wake()
+            self._woken.clear()
+            before = set(self._running)
             await self._round()
-            if not self._running:
+            carried += len(self._running - before)
+            if all(one.done() for one in self._running) and not self._woken.is_set():
                 return carried
-            carried += len(self._running)
-            while self._running:
-                await asyncio.wait(self._running)
+            await self._woken.wait()  # whatever ends makes room, and may have made something due
 
     def stop(self) -> None:
         """Lease nothing more; `run` returns when what is in flight has ended."""
@@ -213,7 +214,8 @@ class Worker:
                     wait = 1.0
                 if not self._stopping:
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(self._woken.wait(), wait)
+                        async with asyncio.timeout(wait):
+                            await self._woken.wait()
         finally:
             chores.cancel()
             await self._drain()

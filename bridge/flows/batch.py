@@ -112,9 +112,11 @@ class Company:
             if left <= 0:
                 return
             self._stirred.clear()
+            # Not `wait_for`: before Python 3.12 it takes a stop that comes together with a stir for the stir.
             with suppress(TimeoutError):
-                # What the worker is about to lease does not stir anybody: it is looked for.
-                await asyncio.wait_for(self._stirred.wait(), min(left, 0.05) if expecting else left)
+                async with asyncio.timeout(min(left, 0.05) if expecting else left):
+                    # What the worker is about to lease does not stir anybody: it is looked for.
+                    await self._stirred.wait()
 
     def _size(self, member: Member) -> int:
         most = member.leased.table.provider.most_at_once

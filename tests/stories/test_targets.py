@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import httpx2
 import pytest
 
 from bridge.kit import ConfigError
-from tests.conftest import HEAD, Builder, House, states
+from tests.conftest import HEAD, Asked, Builder, House, states
 from tests.stories.pool import PLUGIN, TABLE, Pool
 
 RULE = """
@@ -160,6 +161,30 @@ async def test_what_a_call_left_behind_is_the_next_ones_baseline(build_house: Bu
         assert len(pool.calls("GET", "/points/")) == 4  # the doubt has used it up
         assert pool.points["m1"] == 25
         assert states(await house.forwards()) == ["delivered"] * 5
+
+
+# --- a long bad day ----------------------------------------------------------------------------------------------
+
+
+async def test_a_day_of_answers_that_are_none_does_not_use_up_the_schedule(build_house: Builder, pool: Pool) -> None:
+    """For a day a page answers in the pool's place, and each time the pool is asked, it has not happened.
+
+    Each proof lets it be sent again, but not faster than any other try: else nine of them were over in ten minutes.
+    """
+    async with build_house(RULE, head=head()) as house:
+        pool.before = [(200, b"<h1>Just a moment</h1>")] * 1000
+        await orders(house, 1)
+        for _ in range(24 * 12):
+            await house.work()
+            house.clock.tick(minutes=5)
+        row = await house.forward()
+        assert row["state"] == "pending", row["reason"]
+        assert 5 <= len(batches(pool)) <= 9
+        pool.before.clear()
+        house.clock.tick(days=2)
+        await house.work()
+        assert (await house.forward())["state"] == "delivered"
+        assert pool.points == {"m1": 5}
 
 
 # --- customers -------------------------------------------------------------------------------------------------
@@ -390,3 +415,38 @@ async def test_what_cannot_be_shown_or_passed_on_does_not_start(build_house: Bui
         ):
             pass
     assert said in str(caught.value)
+
+
+# --- stopping --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("steps", range(6))
+async def test_a_stop_does_not_wait_for_company(build_house: Builder, pool: Pool, steps: int) -> None:
+    """One is ready and waits for another, of whom the pool says nothing: told to stop, nobody waits any longer.
+
+    Who gives up stirs the company; a stop that comes in the same instant must not be taken for that.
+    """
+
+    async def silence() -> None:
+        await asyncio.Event().wait()
+
+    def answer(asked: Asked) -> object:
+        return silence() if asked.path == "/points/m2" else pool(asked)
+
+    async with build_house(RULE, head=head(gather='"1 hour"')) as house:
+        house.vendor.always("GET", "pool.test", answer)
+        await orders(house, 1, 2)
+        worker = house.bridge.worker
+        working = asyncio.ensure_future(house.work())
+        while not (company := worker.teller.companies.get("pool")) or not company.waiting:
+            await asyncio.sleep(0.001)
+        late = [working, *worker._running]
+        for one in late:
+            one.cancel()
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        _, waits = await asyncio.wait({asyncio.ensure_future(worker.teller.close())}, timeout=2)
+        assert not waits
+        await asyncio.gather(*late, return_exceptions=True)
+        assert batches(pool) == []
+        assert {row["sent"] for row in await house.forwards()} == {0}
