@@ -80,7 +80,8 @@ class Browser:
 
     async def press(self, button: str, *, untick: tuple[str, ...] = (), **typed: str) -> str:
         """Press a button by what is written on it, with other things typed or unticked before."""
-        form = next(one for one in self.page.forms if button in one.buttons)
+        form = next((one for one in self.page.forms if button in one.buttons), None)
+        assert form is not None, f"no button says {button} at {self.url} ({self.status}): {self.text[:500]}"
         return await self.send(form, dict([form.buttons[button]]), untick=untick, **typed)
 
     async def send(self, form: Form, more: Mapping[str, str], *, untick: tuple[str, ...] = (), **typed: str) -> str:
