@@ -24,9 +24,12 @@ HERE = Path(__file__).parent
 #: Cookies do not know ports: on one machine the bridge is sent this one too, so its name says whose it is.
 COOKIE = "sandbox_platform"
 
+STYLE = ("platform.css", "platform.svg")
+
 #: Without form-action: Chromium holds redirects after a form to it, and consent ends in one to somebody else's site.
 HEADERS = {
-    "content-security-policy": "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "content-security-policy": "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'",
     "cache-control": "no-store",
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
@@ -53,7 +56,7 @@ class Pages:
         posts = ["POST"]
         return (
             Route("/", self.home),
-            Route("/style/platform.css", self.style),
+            Route("/style/{name}", self.style),
             Route("/login", self.login),
             Route("/login", self.sign_in, methods=posts),
             Route("/logout", self.sign_out, methods=posts),
@@ -76,7 +79,10 @@ class Pages:
         return self.show(request, "refusal", status=status, said=said)
 
     async def style(self, request: Request) -> Response:
-        return FileResponse(HERE / "static" / "platform.css")
+        name = request.path_params["name"]
+        if name not in STYLE:
+            return self.refusal(request, "There is no such page.", 404)
+        return FileResponse(HERE / "static" / name)
 
     async def home(self, request: Request) -> Response:
         return self.show(request, "home", people=list(self.people))
