@@ -44,10 +44,12 @@ class Platform(StandIn):
         grants: Grants,
         *,
         title: str = "Streamside",
+        host: str = "",
         client: httpx2.AsyncClient | None = None,
         pauses: Sequence[float] = (1, 5, 30),
     ) -> None:
         self.people, self.grants = people, grants
+        self.fediverse = Fediverse(people, grants, host)
         self.listeners = Listeners(people, grants, client, pauses=pauses)
         self.pages = Pages(people, grants, title, self.listeners.tell)
         routes = [
@@ -57,7 +59,7 @@ class Platform(StandIn):
             *Doors(MASTODON, self.pages, grants).routes(),
             *Helix(people, grants).routes(),
             *self.listeners.routes(),
-            *Fediverse(people, grants).routes(),
+            *self.fediverse.routes(),
             *self.pages.routes(),
         ]
         super().__init__(
@@ -83,7 +85,7 @@ class Platform(StandIn):
         places = {"authorization": "authorize", "token": "token", "revocation": "revoke", "userinfo": "userinfo"}
         return JSONResponse(
             {
-                "issuer": f"{here}/",
+                "issuer": f"{self.fediverse.here(request)}/",
                 **{f"{name}_endpoint": f"{here}/oauth/{path}" for name, path in places.items()},
                 "app_registration_endpoint": f"{here}/api/v1/apps",
                 "scopes_supported": list(MASTODON.scopes),
@@ -141,17 +143,19 @@ def platform(
     token_lasts: timedelta = timedelta(hours=4),
     rotates: bool = False,
     title: str = "Streamside",
+    host: str = "",
     client: httpx2.AsyncClient | None = None,
     pauses: Sequence[float] = (1, 5, 30),
 ) -> Platform:
     """The platform with its people and the applications that are registered with it.
 
+    `host`: its name in the fediverse, whatever address it is reached under.
     `client`: by which it tells listeners; without one it tells nobody. `pauses`: before each repetition.
     """
     grants = Grants(people.clock, code_lasts=code_lasts, token_lasts=token_lasts, rotates=rotates)
     for one in applications:
         grants.register(one)
-    return Platform(people, grants, title=title, client=client, pauses=pauses)
+    return Platform(people, grants, title=title, host=host, client=client, pauses=pauses)
 
 
 __all__ = ["Application", "Clock", "People", "Platform", "platform"]

@@ -141,10 +141,13 @@ class Helix:
 
 
 class Fediverse:
-    """Mastodon's shape. This server is called by the address that it is asked under."""
+    """Mastodon's shape. `host`: the server's name in the fediverse; empty: the address that it is asked under."""
 
-    def __init__(self, people: People, grants: Grants) -> None:
-        self.people, self.grants = people, grants
+    def __init__(self, people: People, grants: Grants, host: str = "") -> None:
+        self.people, self.grants, self.host = people, grants, host
+
+    def here(self, request: Request) -> str:
+        return f"https://{self.host}" if self.host else str(request.base_url).rstrip("/")
 
     def routes(self) -> Sequence[BaseRoute]:
         return (
@@ -161,7 +164,7 @@ class Fediverse:
             me = self._me(request, "profile")
         except No as no:
             return JSONResponse({"error": no.message}, no.status)
-        here = str(request.base_url).rstrip("/")
+        here = self.here(request)
         body = {"iss": f"{here}/", "sub": f"{here}/users/{me.login}", "name": me.name, "preferred_username": me.login}
         return JSONResponse(body | {"profile": f"{here}/@{me.login}", "picture": ""})
 
@@ -214,12 +217,13 @@ class Fediverse:
         return token.grant.account
 
     def _named(self, request: Request, text: str) -> Account | None:
-        """Somebody by `name`, `@name` or `@name@host`, where the host is ours."""
-        name, _, host = text.removeprefix("@").partition("@")
-        return self.people.named(name) if host in ("", request.url.netloc, request.url.hostname) else None
+        """Somebody by `name`, `@name`, `@name@host` or the address of their page, where the host is ours."""
+        here = self.here(request)
+        name, _, host = text.removeprefix(f"{here}/").removeprefix("@").partition("@")
+        return self.people.named(name) if host in ("", here.partition("//")[2]) else None
 
     def _account(self, request: Request, one: Account) -> Mapping[str, Any]:
-        here = str(request.base_url).rstrip("/")
+        here = self.here(request)
         return {
             "id": one.id,
             "username": one.login,

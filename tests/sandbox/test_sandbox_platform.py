@@ -519,6 +519,23 @@ async def test_a_request_to_follow_is_pending(browser, client, url, people):
     assert (used.status_code, used.json()["error"]) == (400, "invalid_grant")
 
 
+async def test_it_is_called_as_it_is_told(client, people, clock):
+    app = platform(people, SHOP, host="social.example")
+    ann = app.grants.give(SHOP, people.named("ann"), ["profile", "read:search"]).access
+    bearer = {"authorization": f"Bearer {ann}"}
+    async with serving(app) as url:
+        me = (await client.get(f"{url}/api/v1/accounts/verify_credentials", headers=bearer)).json()
+        assert (me["acct"], me["url"]) == ("ann", "https://social.example/@ann")
+        for name, found in (
+            ("https://social.example/@cleo", ["cleo"]),
+            ("@cleo@social.example", ["cleo"]),
+            ("@cleo@other.example", []),
+            ("https://other.example/@cleo", []),
+        ):
+            said = await client.get(f"{url}/api/v2/search", params={"q": name}, headers=bearer)
+            assert [one["username"] for one in said.json()["accounts"]] == found
+
+
 async def test_a_scope_that_was_not_given(client, url, app, people):
     text = app.grants.give(SHOP, people.named("ann"), ["profile"]).access
     answer = await client.get(f"{url}/api/v1/accounts/relationships", headers={"authorization": f"Bearer {text}"})
