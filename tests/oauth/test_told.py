@@ -63,6 +63,8 @@ async def test_what_is_odd_and_right(flow: Flow, servers: Servers, told: dict[st
 
 FORGED: dict[str, dict[str, Any]] = {
     "for another": {"claims": {"aud": "another"}},
+    "for another, asked by us": {"claims": {"aud": "another", "azp": "bridge"}},
+    "for two others, asked by us": {"claims": {"aud": ["another", "other"], "azp": "bridge"}},
     "for nobody": {"claims": {"aud": []}},
     "for two, and the other asked": {"claims": {"aud": ["bridge", "other"], "azp": "other"}},
     "of another visit": {"claims": {"nonce": "of-another-visit"}},
