@@ -53,23 +53,37 @@ class Servers:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
-        where = self._line()
+        where = line_of(process)
         self.certified, self.told = str(where["certified"]), str(where["told"])
 
     def tell(self, **instructions: Any) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(instructions) + "\n")
         self._process.stdin.flush()
-        self._line()
+        line_of(self._process)
 
-    def _line(self) -> Mapping[str, Any]:
-        assert self._process.stdout is not None
-        ready, _, _ = select.select([self._process.stdout], [], [], 30)
-        line = self._process.stdout.readline() if ready else ""
-        if not line:
-            raise RuntimeError("the servers in servers.mjs say nothing")
-        found: Mapping[str, Any] = json.loads(line)
-        return found
+
+def line_of(process: subprocess.Popen[str]) -> Mapping[str, Any]:
+    """What a server of its own says next."""
+    assert process.stdout is not None
+    ready, _, _ = select.select([process.stdout], [], [], 30)
+    line = process.stdout.readline() if ready else ""
+    if not line:
+        raise RuntimeError(f"{process.args} says nothing")
+    found: Mapping[str, Any] = json.loads(line)
+    return found
+
+
+def stopped(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.close()  # which is what it ends with
+    process.stdout.close()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture(scope="session")
@@ -88,15 +102,7 @@ def servers() -> Iterator[Servers]:
     try:
         yield Servers(process)
     finally:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.close()  # which is what it ends with
-        process.stdout.close()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        stopped(process)
 
 
 @dataclass
