@@ -21,6 +21,7 @@ Kind = Literal[
     "503",  # nothing happened; Retry-After where `retry_after` is given
     "429",  # nothing happened; Retry-After where `retry_after` is given
     "html",  # 200 and a page: a firewall or a portal answers in the vendor's place; nothing happened
+    "html_503",  # 503 and a page, as load balancers write it; nothing happened
     "redirect",  # 302 to another host; nothing happened
     "wrong_json",  # takes effect; 200 and JSON of a shape that no documentation knows
     "revoked",  # 401: the key is no longer good; nothing happened
@@ -43,13 +44,14 @@ class Fault:
     kind: Kind
     times: int | None = 1  # None: until it is lifted
     on: On = "all"
+    path: str = ""  # only requests whose path begins so
     seconds: float = 0.0
     retry_after: int | None = None
     status: int = 500
     body: Any = None
 
-    def meets(self, method: str) -> bool:
-        return self.on == "all" or (method in READS) == (self.on == "reads")
+    def meets(self, method: str, path: str) -> bool:
+        return path.startswith(self.path) and (self.on == "all" or (method in READS) == (self.on == "reads"))
 
 
 def read(given: object) -> Fault:
@@ -63,6 +65,8 @@ def read(given: object) -> Fault:
         raise ValueError(f"kind is one of {', '.join(KINDS)}")
     if given.get("on", "all") not in ONS:
         raise ValueError(f"on is one of {', '.join(ONS)}")
+    if not isinstance(given.get("path", ""), str):
+        raise ValueError("path is how a request's path begins")
     if not (given.get("times", 1) is None or _counts(given.get("times", 1))):
         raise ValueError("times is a whole number from 1, or null until the fault is lifted")
     if not isinstance(given.get("seconds", 0), int | float) or not 0 <= given.get("seconds", 0) <= 600:
@@ -94,9 +98,9 @@ class Faults:
         """From now on everything works again."""
         self._waiting.clear()
 
-    def take(self, method: str) -> Fault | None:
+    def take(self, method: str, path: str = "/") -> Fault | None:
         """The fault that this request meets, counted down."""
-        fitting = [at for at, fault in enumerate(self._waiting) if fault.meets(method)]
+        fitting = [at for at, fault in enumerate(self._waiting) if fault.meets(method, path)]
         if not fitting:
             return None
         at = next((one for one in fitting if self._waiting[one].times is not None), fitting[0])
@@ -149,6 +153,8 @@ def instead(fault: Fault, error: Callable[[int], Any], encode: Callable[[Any], b
             return json(200, ["ok", {"result": {"status": "perhaps"}}])
         case "html":
             return Answer(200, ((b"content-type", b"text/html; charset=utf-8"),), PAGE)
+        case "html_503":
+            return Answer(503, ((b"content-type", b"text/html; charset=utf-8"), *later), PAGE)
         case "redirect":
             return Answer(302, ((b"location", b"https://login.invalid/"), (b"content-type", b"text/plain")), b"")
     return None

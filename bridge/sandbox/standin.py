@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
+from urllib.parse import parse_qsl, urlencode
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -38,7 +39,10 @@ def encode(value: Any) -> bytes:
 
 
 class StandIn:
-    """A vendor's routes with a journal in front of them, and faults between."""
+    """A vendor's routes with a journal in front of them, and faults between.
+
+    `secret`: names of fields whose values no journal shows. Where there are any, it shows no pages either.
+    """
 
     def __init__(
         self,
@@ -48,11 +52,13 @@ class StandIn:
         state: Callable[[], Mapping[str, Any]],
         error: Callable[[int], Any],
         also: Sequence[BaseRoute] = (),
+        secret: Collection[str] = (),
     ) -> None:
         self.vendor = vendor
         self.clock = clock
         self.state = state
         self.error = error
+        self.secret = secret
         self.faults = Faults()
         self.journal: deque[dict[str, Any]] = deque(maxlen=KEPT)
         self.asked = 0
@@ -70,11 +76,11 @@ class StandIn:
             await self._controls(scope, receive, send)
             return
         body = await _whole(receive)
-        fault = self.faults.take(scope["method"])
+        fault = self.faults.take(scope["method"], scope["path"])
         entry = self._entry(scope, body, fault)
         answer = await self._answer(scope, body, entry, fault)
         entry["status"] = answer.status if answer else None
-        entry["answer"] = _readable(answer.body[:2048]) if answer else None
+        entry["answer"] = _readable(answer.body[:2048], self.secret) if answer else None
         if answer is None:
             await _hang_up(scope, receive)
         else:
@@ -125,9 +131,9 @@ class StandIn:
             "at": self.clock().isoformat(),
             "method": scope["method"],
             "path": scope["path"],
-            "query": scope["query_string"].decode("latin-1"),
+            "query": _pairs(scope["query_string"].decode("latin-1"), self.secret),
             "headers": {name: value if name.startswith(SHOWN) else "redacted" for name, value in names},
-            "body": _readable(body),
+            "body": _readable(body, self.secret),
             "fault": fault.kind if fault else None,
             "status": None,
             "answer": None,
@@ -164,11 +170,30 @@ async def _whole(receive: Receive) -> bytes:
             return b"".join(parts)
 
 
-def _readable(body: bytes) -> Any:
+def _readable(body: bytes, secret: Collection[str]) -> Any:
     try:
-        return json.loads(body) if body else None
+        return _hidden(json.loads(body), secret) if body else None
     except ValueError:
-        return body.decode(errors="replace")
+        text = body.decode(errors="replace")
+    # What is neither JSON nor a form is a page, or JSON that was too long: either may hold what is not to be shown.
+    return text if not secret else _pairs(text, secret) if "=" in text and text.isprintable() else "not shown"
+
+
+def _hidden(value: Any, secret: Collection[str]) -> Any:
+    match value:
+        case dict():
+            return {name: "redacted" if name in secret else _hidden(one, secret) for name, one in value.items()}
+        case list():
+            return [_hidden(one, secret) for one in value]
+    return value
+
+
+def _pairs(text: str, secret: Collection[str]) -> str:
+    """A query or a form; as it came, where nothing in it is to be hidden."""
+    if not secret:
+        return text
+    found = parse_qsl(text, keep_blank_values=True)
+    return urlencode([(name, "redacted" if name in secret else value) for name, value in found])
 
 
 async def _send(answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
