@@ -49,6 +49,9 @@ async def test_from_the_shops_link_to_the_reward_and_back_out(build_house: Build
         act = page(await browser.get(path, headers=HTML), "Folge uns auf|Twitch")
         assert any(one["href"] == "https://www.twitch.tv/brand" for one in act.all("a"))
         assert "https://shop.example.com/points" in [one["href"] for one in act.all("a")]
+        [french, german] = [one["href"] for one in act.all("a") if one.get("hreflang") in ("fr", "de")][::-1]
+        page(await browser.get(french, headers=HTML), "Suis-nous sur|Twitch")
+        page(await browser.get(german, headers=HTML), "Folge uns auf|Twitch")
 
         # The same way back once more, and a button pressed too soon.
         page(await browser.get(callback, headers=HTML), "Diese Anmeldung kann hier nicht weitergehen", 403)
