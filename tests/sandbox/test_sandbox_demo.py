@@ -140,6 +140,25 @@ async def test_an_order_returned_in_time_earns_nothing():
         assert "Paid exactly once" in (await theirs.get("/demo/")).text
 
 
+async def test_an_order_returned_too_late_is_taken_back_by_a_call_or_by_a_person(demo, visit):
+    await press(visit, "order")
+
+    async def rewarded():
+        return await forwards(demo, "order-checkpoint") == ["delivered"] == await forwards(demo, "order-to-crm")
+
+    await until(rewarded)
+    await press(visit, "refund")
+
+    async def undone():
+        return sorted(one["type"] for one in messages(demo).values()) == ["order.paid", "order.paid.undone"]
+
+    await until(undone)
+    needs = (await visit.get("/demo/now")).json()["parts"]["needs"]
+    assert "order-checkpoint for Ann at Voyado is to be taken back by hand" in words(needs)
+    await operate(visit, "confirm", re.search(r'name="name" value="(fwd_\w+)"', needs)[1])
+    assert words((await visit.get("/demo/now")).json()["parts"]["needs"]) == ""
+
+
 async def test_who_stops_following_in_time_earns_nothing():
     async with playing(pace=0.3) as slower, httpx2.AsyncClient(base_url=slower.url) as theirs:
         await press(theirs, "follow")
