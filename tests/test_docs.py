@@ -19,6 +19,7 @@ import yaml
 from bridge import env
 from bridge.app import catalogue, read_config
 from bridge.cli import app
+from bridge.cli.blueprint import variable
 from bridge.cli.catalogue import repeats
 from bridge.cli.later import LATER
 from bridge.config import TOP, tables
@@ -73,6 +74,40 @@ def test_every_target_stands_in_the_table_with_what_doubt_does() -> None:
         asked = said(one.reconcile_after) if one.reconcile else "cannot be asked"
         told.append(f"| `{one.name}` | {one.title} | {options} | {safe} | {asked} |")
     assert table == told
+
+
+def test_every_target_has_a_block_in_the_guide_with_what_to_set_and_a_try() -> None:
+    guide = README[README.index("## Five minutes: with each loyalty API") : README.index("## Rules")]
+    blocks = dict(block.split("\n", 1) for block in guide.split("\n### ")[1:])
+    assert list(blocks) == [one.title for one in TARGETS.values()]
+    sample = SOURCES["shopify"].samples["order_paid"].values
+    for one in TARGETS.values():
+        block = blocks[one.title]
+        assert re.findall(r"^\* \*\*(.+?)\*\*", block, re.MULTILINE) == ["Set", "`check --live` tells", "Try it:"]
+        [tried] = [words for words in typed(block) if words[0] == "send"]
+        assert tried[1:3] == ["shopify", "order_paid"]
+        assert {word.partition("=")[0] for word in tried if "=" in word} <= sample.keys()
+        own = {*(each.name for each in one.settings), *(each.name for each in one.options), *tables.TARGET_KEYS}
+        told = set(re.findall(r"`([a-z_]+)(?: = [^`]+)?`", block)) - {"init", "send", "wait", "tell", "gather", "held"}
+        assert told <= own, (one.name, told - own)
+        variables = {variable(one.name, each) for each in one.settings}
+        assert set(re.findall(r"`([A-Z_]{4,})`", block)) <= variables
+
+
+def test_every_init_that_a_reader_types_writes_a_right_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = set[str]()
+    for number, words in enumerate(words for words in typed(README) if words[0] == "init" and "--source" in words):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        program()(words, prog_name="loyalty-bridge", standalone_mode=False)
+        with pytest.raises(ConfigError) as found:
+            read_config(env.read({"BRIDGE_CONFIG": str(folder / "config" / "bridge.toml")}))
+        assert all("is read from the environment variable" in fault for fault in found.value.faults)
+        seen |= {words[at + 1] for at, word in enumerate(words) if word == "--target"}
+    assert seen >= {"gameball", "webhook", "voyado"}
 
 
 @pytest.mark.parametrize("name", [*SOURCES, *TARGETS])

@@ -435,7 +435,8 @@ async def test_what_needs_a_person_stands_there_until_somebody_has_decided(visit
     assert words(needs) == (
         "Needs a person Popsell is paused no token is given for our key. Popsell no longer knows our key: make it well "
         "first. Make it well Resume big-order for Ben at Gameball is held nobody can tell Ask it again I see it there "
-        "It is not there: withdraw it order-checkpoint for somebody at Voyado is to be taken back by hand I have taken it back"
+        "It is not there: withdraw it order-checkpoint for somebody at Voyado is to be taken back by hand "
+        "I have taken it back"
     )
     answer = await visit.post("/demo/operate", data={"verb": "release", "name": "fwd_1"})
     assert answer.status_code == 303
