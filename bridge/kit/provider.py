@@ -63,7 +63,7 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedLogin:
-    """A sign-in that answers with signed fields instead of a code: Telegram's widget, OpenID 2.0."""
+    """A sign-in that answers with signed fields instead of a code: a widget, OpenID 2.0."""
 
     needs: Sequence[str]  # settings without which nobody can sign in
     address: Callable[[str, Settings], str]  # the return address, our state in it -> where to send the customer
