@@ -1,0 +1,288 @@
+"""LINE: who adds the brand's Official Account as a friend and who blocks it, told by webhook; can be asked about too.
+
+The webhook's signature covers the body alone and no time, so the fact's key is what protects against a repetition.
+https://developers.line.biz/en/reference/messaging-api/#webhooks
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from bridge.kit import (
+    Account,
+    Action,
+    Answer,
+    Ask,
+    Check,
+    Delivery,
+    Evidence,
+    Hmac,
+    Ignored,
+    Misconfigured,
+    OAuth,
+    Prepared,
+    Question,
+    Request,
+    Response,
+    Sample,
+    Setting,
+    Settings,
+    SetUp,
+    Source,
+    Talk,
+    Tokens,
+    Unavailable,
+    Unreadable,
+    unanswered,
+)
+from bridge.kit.reading import table, tables, text, when
+
+from ._names import shown
+
+API = "https://api.line.me"
+REVOKE = "https://api.line.me/oauth2/v2.1/revoke"
+
+
+def key(bot: str, account: str) -> str:
+    """What names the fact between an Official Account and a person, however we learn of it. It may never change."""
+    return f"{bot}:{account}"
+
+
+def is_id(given: str) -> bool:
+    return re.fullmatch(r"U[0-9a-f]{32}", given) is not None
+
+
+# --- told -----------------------------------------------------------------------------------------------------------
+
+
+def read(delivery: Delivery, settings: Settings) -> Ignored | Iterable[Evidence]:
+    body = delivery.json()
+    bot, events, only = text(body, "destination"), tables(body, "events"), settings.get("bot_id")
+    if only and bot != str(only):
+        return Ignored(reason=f"events of the account {bot}; bot_id is {only}")
+    told = [one for event in events for one in friendship(bot, event)]
+    if told:
+        return told
+    if not events:
+        return Ignored(reason="LINE tries the address out: there is no event in it")
+    kinds = sorted({str(event.get("type"))[:40] for event in events})
+    return Ignored(reason=f"{', '.join(kinds)}: nobody came as a friend or left")
+
+
+def friendship(bot: str, event: Mapping[str, Any]) -> Iterable[Evidence]:
+    """https://developers.line.biz/en/reference/messaging-api/#follow-event
+
+    `standby` means that another module of the account answers for this chat, and has been told the same.
+    """
+    match event:
+        case {"mode": "standby"}:
+            return
+        case {"type": "follow", "follow": {"isUnblocked": True}}:
+            return  # was a friend before, and blocked the account in between: that is no second friendship
+        case {"type": "follow" | "unfollow" as kind, "source": {"type": "user"}}:
+            account = text(table(event, "source"), "userId")
+            yield friend(bot, account, when(event, "timestamp"), left=kind == "unfollow")
+
+
+def friend(bot: str, account: str, at: datetime | None = None, *, left: bool = False) -> Evidence:
+    name = key(bot, account)
+    return Evidence(action="friend", key=name, account=account, subject=bot, occurred_at=at, undone=left)
+
+
+# --- asked ----------------------------------------------------------------------------------------------------------
+
+
+def call(path: str, token: str, settings: Settings) -> Request:
+    url = f"{(settings.get('api_url') or API).rstrip('/')}{path}"
+    return Request("GET", url, headers={"Authorization": f"Bearer {token}"})
+
+
+def whoami(tokens: Tokens, settings: Settings) -> Talk[Account]:
+    """https://developers.line.biz/en/reference/line-login/#get-user-profile : scope profile.
+
+    The id is the same for all channels of one provider: the webhooks' only if both channels are the same one's.
+    """
+    response = yield call("/v2/profile", tokens.access, settings)
+    if response.status != 200:
+        raise Unavailable(f"LINE answered {response.status} when it was asked who signed in")
+    found = response.object()
+    try:
+        account = text(found, "userId")
+    except Unreadable as error:
+        raise Unavailable(f"LINE does not say readably who signed in: {error.message}") from None
+    if not is_id(account):
+        raise Unavailable("LINE names the account by something that is no user id")
+    return Account(id=account, handle=shown(found.get("displayName")))
+
+
+def ask_friend(ask: Ask) -> Talk[Answer]:
+    """With the customer's token, scope profile: whether they are a friend of the account that the channel is linked to.
+
+    The brand's own side cannot say it: it may read the profile of whoever has written, friend or not.
+    https://developers.line.biz/en/reference/line-login/#get-friendship-status : blocked is false, too.
+    """
+    bot = ask.subject or str(ask.settings.get("bot_id") or "")
+    if not bot:
+        return Answer("unknown", "bot_id is missing in the source's table", obstacle="brand")
+    if ask.tokens is None:
+        return Answer("unknown", "there is no token of the customer's", obstacle="reconnect")
+    response = yield call("/friendship/v1/status", ask.tokens.access, ask.settings)
+    match response.object():
+        case {"friendFlag": True} if response.status == 200:
+            return Answer("verified", evidence=friend(bot, ask.account.id))
+        case {"friendFlag": False} if response.status == 200:
+            return Answer("not_found", "is no friend of the account, or has blocked it")
+    if response.status == 400:
+        said = "LINE refuses the question: is the Official Account linked to the login channel?"
+        return Answer("unknown", said, obstacle="brand")
+    return unanswered(response, whose="customer")
+
+
+def recheck_friend(question: Question, settings: Settings) -> Talk[Answer]:
+    """Whether somebody who has been a friend still is: whoever has blocked the account cannot be read by it.
+
+    A 404 has other reasons besides, and is therefore no "no": who blocks the account is told by webhook.
+    https://developers.line.biz/en/reference/messaging-api/#get-profile
+    """
+    path = f"/v2/bot/profile/{quote(question.account, safe='')}"
+    response = yield call(path, str(settings.get("channel_token") or ""), settings)
+    found = response.object()
+    if response.status == 200 and "userId" in found:
+        if found["userId"] != question.account:
+            return Answer("unknown", "LINE answered about another account")
+        return Answer("verified", evidence=friend(question.subject, question.account))
+    if response.status == 404:
+        return Answer("unknown", "has blocked the account, or never allowed it to see the profile", obstacle="private")
+    return unanswered(response, whose="brand")
+
+
+def page(settings: Settings, account: Account | None) -> str:
+    """https://developers.line.biz/en/docs/line-login/using-line-url-scheme/#add-friend"""
+    name = settings.get("line_id")
+    return f"https://line.me/R/ti/p/{quote(str(name), safe='@')}" if name else ""
+
+
+# --- set up ---------------------------------------------------------------------------------------------------------
+
+
+def set_up(wanted: SetUp) -> Talk[Prepared]:
+    """Tells LINE the webhook's address. https://developers.line.biz/en/reference/messaging-api/#set-webhook-endpoint-url"""
+    did, left, settings = list[str](), list[str](), wanted.settings
+    token = str(settings.get("channel_token") or "")
+    if not token:
+        return Prepared(left=["Issue a long-lived channel access token, and put it into channel_token"])
+    response = yield call("/v2/bot/info", token, settings)
+    bot = str(told(response, "about the account").get("userId") or "")
+    if bot != str(settings.get("bot_id") or ""):
+        left.append(f'Put bot_id = "{shown(bot)}" into the source\'s table')
+    response = yield call("/v2/bot/channel/webhook/endpoint", token, settings)
+    # 404: none has been set yet.
+    there = {} if response.status == 404 else told(response, "about the webhook")
+    if there.get("endpoint") == wanted.url:
+        did.append(f"LINE tells {wanted.url} already")
+    elif wanted.dry_run:
+        did.append(f"would be set: LINE tells {wanted.url}")
+    else:
+        request = call("/v2/bot/channel/webhook/endpoint", token, settings)
+        response = yield Request("PUT", request.url, headers=request.headers, json={"endpoint": wanted.url})
+        told(response, "to set the webhook")
+        did.append(f"LINE tells {wanted.url}")
+    if there.get("active") is not True:
+        left.append("Switch Use webhook on, and Webhook redelivery too, in the LINE Developers Console")
+    return Prepared(did=did, left=left)
+
+
+def told(response: Response, what: str) -> Mapping[str, Any]:
+    if response.status == 200:
+        return response.object()
+    kind = Misconfigured if response.status in (400, 401, 403) else Unavailable
+    raise kind(f"LINE answered {response.status} when it was asked {what}")
+
+
+def id_fault(given: str) -> str:
+    return "" if is_id(given) else "is U and 32 hex digits, as GET /v2/bot/info tells it"
+
+
+def name_fault(given: str) -> str:
+    return "" if re.fullmatch(r"@[a-z0-9._-]{2,30}", given) else "is the basic or premium id, which begins with @"
+
+
+def sample(title: str, kind: str, **more: Any) -> Sample:
+    def make(values: Mapping[str, Any], now: datetime) -> tuple[Mapping[str, str], Any]:
+        event = {
+            "type": kind,
+            "mode": "active",
+            "timestamp": int(now.timestamp() * 1000),
+            "source": {"type": "user", "userId": str(values["user_id"])},
+            "webhookEventId": str(values["id"]),
+            "deliveryContext": {"isRedelivery": False},
+            **more,
+        }
+        return {}, {"destination": str(values["bot"]), "events": [event]}
+
+    user, bot = "U206d25c2ea6bd87c17655609a1c37cb8", "Uf3d2c4a1b5e6978899aabbccddeeff00"
+    return Sample(title, {"id": "01FZ74A0TDDPYRVKNK77XKC3ZR", "user_id": user, "bot": bot}, make)
+
+
+OAUTH = OAuth(
+    authorize_url="https://access.line.me/oauth2/v2.1/authorize",
+    token_url="https://api.line.me/oauth2/v2.1/token",  # noqa: S106 (an address)
+    revoke_url=REVOKE,
+    scopes=("profile",),
+    # After the consent it offers to add the account. https://developers.line.biz/en/docs/line-login/link-a-bot/
+    authorize_params={"bot_prompt": "aggressive"},
+    again_params={"disable_auto_login": "true"},
+    names={"token": "access_token"},  # https://developers.line.biz/en/reference/line-login/#revoke-access-token
+    revokes=("access",),
+)
+
+source = Source(
+    name="line",
+    title="LINE",
+    docs="https://developers.line.biz/en/reference/messaging-api/#follow-event",
+    actions={"friend": Action("Adds your Official Account as a friend")},
+    settings=(
+        Setting("webhook_secret", "the channel secret of the Messaging API channel", "secrets", True),
+        Setting(
+            "bot_id",
+            "the Official Account's user id, the only one that counts",
+            fault=id_fault,
+            example="Uf3d2c4a1b5e6978899aabbccddeeff00",
+        ),
+        Setting(
+            "channel_token",
+            "long-lived channel access token of the Messaging API; asks whether they still are, and sets the webhook",
+            "secret",
+        ),
+        Setting("client_id", "channel id of the LINE Login channel; of the same provider as the Messaging API's"),
+        Setting("client_secret", "channel secret of the LINE Login channel", "secret"),
+        Setting("line_id", "the account's @ id, for the button", example="@cool_brand", fault=name_fault),
+        Setting("api_url", "where LINE's APIs are", "url", default=API),
+        Setting("authorize_url", "where customers sign in", "url", default=OAUTH.authorize_url),
+        Setting("token_url", "where codes become tokens", "url", default=OAUTH.token_url),
+        Setting("revoke_url", "where tokens are given back", "url", default=REVOKE),
+    ),
+    scheme=Hmac(header="x-line-signature", encoding="base64"),
+    read=read,
+    rechecks={"friend": recheck_friend},
+    recheck_needs=("channel_token",),
+    oauth=OAUTH,
+    whoami=whoami,
+    checks={"friend": Check(ask=ask_friend, scopes=("profile",), page=page)},
+    setup=set_up,
+    samples={
+        "friend": sample("Somebody becomes a friend", "follow", follow={"isUnblocked": False}),
+        "left": sample("Somebody blocks the account", "unfollow"),
+    },
+    steps=(
+        "Make a provider in the LINE Developers Console, and both channels in it: Messaging API and LINE Login",
+        "In the LINE Login channel link the Official Account, and add the callback "
+        "https://<your bridge>/connect/line/callback",
+        "In the Messaging API channel set the webhook to {url}, switch Use webhook and Webhook redelivery on",
+    ),
+    room="social",
+)
