@@ -9,7 +9,7 @@ from __future__ import annotations
 from bridge.kit import Source, Target
 
 from .loyalty import gameball, gamifyhost, popsell, voyado, webhook
-from .social import line, twitch
+from .social import line, patreon, twitch
 from .storefronts import generic, shopify, standard
 
 SOURCES: dict[str, Source] = {
@@ -17,6 +17,7 @@ SOURCES: dict[str, Source] = {
     for provider in (
         twitch,
         line,
+        patreon,
         shopify,
         standard,
         generic,
