@@ -9,7 +9,7 @@ from __future__ import annotations
 from bridge.kit import Source, Target
 
 from .loyalty import gameball, gamifyhost, popsell, voyado, webhook
-from .social import line, patreon, twitch
+from .social import line, patreon, tiktok, twitch
 from .storefronts import generic, shopify, standard
 
 SOURCES: dict[str, Source] = {
@@ -18,6 +18,7 @@ SOURCES: dict[str, Source] = {
         twitch,
         line,
         patreon,
+        tiktok,
         shopify,
         standard,
         generic,
