@@ -9,13 +9,14 @@ from __future__ import annotations
 from bridge.kit import Source, Target
 
 from .loyalty import gameball, gamifyhost, popsell, voyado, webhook
-from .social import line, patreon, tiktok, twitch
+from .social import line, patreon, tiktok, twitch, x
 from .storefronts import generic, shopify, standard
 
 SOURCES: dict[str, Source] = {
     provider.source.name: provider.source
     for provider in (
         twitch,
+        x,
         line,
         patreon,
         tiktok,

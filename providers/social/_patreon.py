@@ -108,7 +108,7 @@ def paying(member: Member) -> bool:
     return said.get("patron_status") == "active_patron" and said.get("last_charge_status") == "Paid" and not free
 
 
-def attributes(member: Member) -> Mapping[str, Any]:
+def attributes(member: Mapping[Any, Any]) -> Mapping[str, Any]:
     said = member.get("attributes")
     return said if isinstance(said, dict) else {}
 
