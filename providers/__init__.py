@@ -9,7 +9,7 @@ from __future__ import annotations
 from bridge.kit import Source, Target
 
 from .loyalty import gameball, gamifyhost, popsell, voyado, webhook
-from .social import instagram, line, messenger, patreon, tiktok, twitch, x
+from .social import bluesky, instagram, line, messenger, patreon, tiktok, twitch, x
 from .storefronts import generic, shopify, standard
 
 SOURCES: dict[str, Source] = {
@@ -20,6 +20,7 @@ SOURCES: dict[str, Source] = {
         line,
         patreon,
         tiktok,
+        bluesky,
         instagram,
         messenger,
         shopify,
