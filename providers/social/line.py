@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -203,6 +204,15 @@ def told(response: Response, what: str) -> Mapping[str, Any]:
     raise kind(f"LINE answered {response.status} when it was asked {what}")
 
 
+def configure(source: Source, settings: Settings) -> Source:
+    """LINE can offer to add the account while customers sign in. https://developers.line.biz/en/docs/line-login/link-a-bot/
+
+    Not by itself: whoever takes the offer is a friend before anybody has looked, and so had been one already.
+    """
+    prompt = settings.get("bot_prompt")
+    return replace(source, oauth=replace(OAUTH, authorize_params={"bot_prompt": prompt})) if prompt else source
+
+
 def id_fault(given: str) -> str:
     return "" if is_id(given) else "is U and 32 hex digits, as GET /v2/bot/info tells it"
 
@@ -233,8 +243,6 @@ OAUTH = OAuth(
     token_url="https://api.line.me/oauth2/v2.1/token",  # noqa: S106 (an address)
     revoke_url=REVOKE,
     scopes=("profile",),
-    # After the consent it offers to add the account. https://developers.line.biz/en/docs/line-login/link-a-bot/
-    authorize_params={"bot_prompt": "aggressive"},
     again_params={"disable_auto_login": "true"},
     names={"token": "access_token"},  # https://developers.line.biz/en/reference/line-login/#revoke-access-token
     revokes=("access",),
@@ -261,6 +269,11 @@ source = Source(
         Setting("client_id", "channel id of the LINE Login channel; of the same provider as the Messaging API's"),
         Setting("client_secret", "channel secret of the LINE Login channel", "secret"),
         Setting("line_id", "the account's @ id, for the button", example="@cool_brand", fault=name_fault),
+        Setting(
+            "bot_prompt",
+            "offers to add the account while customers sign in; a rule with already = skip pays none of those who do",
+            choices=("normal", "aggressive"),
+        ),
         Setting("api_url", "where LINE's APIs are", "url", default=API),
         Setting("authorize_url", "where customers sign in", "url", default=OAUTH.authorize_url),
         Setting("token_url", "where codes become tokens", "url", default=OAUTH.token_url),
@@ -268,6 +281,7 @@ source = Source(
     ),
     scheme=Hmac(header="x-line-signature", encoding="base64"),
     read=read,
+    configure=configure,
     rechecks={"friend": recheck_friend},
     recheck_needs=("channel_token",),
     oauth=OAUTH,

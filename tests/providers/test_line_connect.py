@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -23,6 +23,7 @@ from bridge.kit import (
     SetUp,
     SignIn,
     SignInRefused,
+    Source,
     Tokens,
     Unavailable,
     wanted,
@@ -58,13 +59,21 @@ def answer(code: int = 200, given: Any = None, **body: Any) -> Response:
 # --- signing in -----------------------------------------------------------------------------------------------------
 
 
-def test_the_sign_in_offers_to_add_the_account() -> None:
-    address, _ = play(begin(OAUTH, SIGN_IN, "s", SETTINGS, NOW))
-    asked = {name: value[0] for name, value in parse_qs(urlsplit(address).query).items()}
-    assert address.startswith("https://access.line.me/oauth2/v2.1/authorize?")
-    assert (asked["bot_prompt"], asked["scope"], asked["code_challenge_method"]) == ("aggressive", "profile", "S256")
-    another, _ = play(begin(OAUTH, SIGN_IN, "s", SETTINGS, NOW, again=True))
-    assert "disable_auto_login=true" in another
+def signs_in_at(made: Source, **more: bool) -> tuple[str, dict[str, str]]:
+    assert made.oauth is not None
+    address, _ = play(begin(made.oauth, SIGN_IN, "s", SETTINGS, NOW, **more))
+    place, _, query = address.partition("?")
+    return place, {name: value[0] for name, value in parse_qs(query).items()}
+
+
+def test_whoever_signs_in_is_made_a_friend_only_where_the_merchant_wishes() -> None:
+    assert source.configure is not None
+    place, asked = signs_in_at(source.configure(source, SETTINGS))
+    assert place == "https://access.line.me/oauth2/v2.1/authorize"
+    assert (asked["scope"], asked["code_challenge_method"]) == ("profile", "S256")
+    assert "bot_prompt" not in asked  # or nobody could tell who had been a friend before
+    _, asked = signs_in_at(source.configure(source, {**SETTINGS, "bot_prompt": "aggressive"}), again=True)
+    assert (asked["bot_prompt"], asked["disable_auto_login"]) == ("aggressive", "true")
 
 
 def exchanged(response: Response) -> tuple[Tokens, list[Request]]:
