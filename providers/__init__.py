@@ -9,7 +9,22 @@ from __future__ import annotations
 from bridge.kit import Source, Target
 
 from .loyalty import gameball, gamifyhost, popsell, voyado, webhook
-from .social import discord, mastodon, oidc, reddit, telegram, twitch, youtube
+from .social import (
+    bluesky,
+    discord,
+    instagram,
+    line,
+    mastodon,
+    messenger,
+    oidc,
+    patreon,
+    reddit,
+    telegram,
+    tiktok,
+    twitch,
+    x,
+    youtube,
+)
 from .storefronts import generic, shopify, standard
 
 SOURCES: dict[str, Source] = {
@@ -17,10 +32,17 @@ SOURCES: dict[str, Source] = {
     for provider in (
         twitch,
         youtube,
+        x,
         discord,
         telegram,
-        mastodon,
         reddit,
+        line,
+        patreon,
+        tiktok,
+        mastodon,
+        bluesky,
+        instagram,
+        messenger,
         oidc,
         shopify,
         standard,
