@@ -77,7 +77,7 @@ def test_every_target_stands_in_the_table_with_what_doubt_does() -> None:
 
 
 def test_every_target_has_a_block_in_the_guide_with_what_to_set_and_a_try() -> None:
-    guide = README[README.index("## Five minutes: with each loyalty API") : README.index("## Rules")]
+    guide = README[README.index("## Five minutes: with each loyalty API") : README.index("## Customers prove it")]
     blocks = dict(block.split("\n", 1) for block in guide.split("\n### ")[1:])
     assert list(blocks) == [one.title for one in TARGETS.values()]
     sample = SOURCES["shopify"].samples["order_paid"].values

@@ -155,13 +155,8 @@ def _rule(source: Source, targets: Sequence[Target]) -> Iterator[str]:
         yield _line(f'# where = "{where}"', f"a condition over the facts: {facts}")
     once = "once, daily, weekly, monthly, per subject, or for example 3 per week"
     yield _line(f'limit = "{"per subject" if action.total else "once"}"', once)
-    asked = (
-        f"then {source.title} is asked again"
-        if name in source.rechecks or name in source.checks
-        else "what is taken back until then earns nothing"
-    )
-    needs = f"; needs {', '.join(source.recheck_needs)}" if name in source.rechecks and source.recheck_needs else ""
-    yield _line(f'{"# " if needs else ""}wait = "{"14 days" if action.total else "24 hours"}"', asked + needs)
+    off, asked = _asked_again(source, name)
+    yield _line(f'{"# " if off else ""}wait = "{"14 days" if action.total else "24 hours"}"', asked)
     if len(targets) == 1:
         told = ", ".join(f"{key} = {value}" for key, value in _options(targets[0]))
         yield f"send = {{ {told} }}"
@@ -169,6 +164,17 @@ def _rule(source: Source, targets: Sequence[Target]) -> Iterator[str]:
     for target in targets:
         yield "[[rule.send]]"
         yield from (f"{key} = {value}" for key, value in _options(target))
+
+
+def _asked_again(source: Source, name: str) -> tuple[bool, str]:
+    """Whether `wait` must stay a comment until more is set, and what happens when it ends."""
+    check = source.checks.get(name)
+    if name not in source.rechecks and check is None:
+        return False, "what is taken back until then earns nothing"
+    if name not in source.rechecks and check is not None and check.once:
+        return True, "not here: the sign-in itself is the proof, and cannot be asked again"
+    needs = f"; needs {', '.join(source.recheck_needs)}" if source.recheck_needs else ""
+    return bool(needs), f"then {source.title} is asked again{needs}"
 
 
 def _where(action: Action) -> str:

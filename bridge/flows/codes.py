@@ -49,7 +49,7 @@ async def give(
 
     async def work(tx: Tx) -> Row:
         out = await codes.live(tx, claim=claim["id"], now=scene.at)
-        if out is not None and out["browser"] == browser:
+        if out is not None and out["browser"] == browser and out["account"] is None:
             return out
         await codes.end(tx, claim=claim["id"], now=scene.at)
         for _ in range(20):  # the same digits may be out for somebody else

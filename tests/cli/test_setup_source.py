@@ -37,7 +37,8 @@ async def test_the_brand_signs_in_and_the_customers_permission_goes_at_once(buil
         [row] = await house.rows("brands")
         assert row["account"] == "1337"
         assert "access-1337" not in str(row)
-        again = await house.client.get(f"/connect/twitch/callback?state={state}&code=code-1337")
+        address = f"/connect/twitch/callback?state={state}&code=code-1337"
+        again = await house.client.get(address, headers={"accept": "application/json"})
         assert again.json()["reason"] == "state_mismatch"
 
         def helix(asked: Asked) -> Any:

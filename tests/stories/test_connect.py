@@ -176,7 +176,8 @@ async def test_where_customers_are_sent_back_to_is_allow_listed(build_house: Bui
 async def test_another_sites_page_presses_nothing(build_house: Builder) -> None:
     async with told(build_house) as (house, _, ann):
         for headers in ({"sec-fetch-site": "cross-site"}, {"origin": "https://evil.example"}, {}, {"origin": "null"}):
-            answer = await ann.client.post(f"/connect/twitch/follow?{ann.query()}", headers=headers)
+            told_apart = {"accept": "application/json", **headers}
+            answer = await ann.client.post(f"/connect/twitch/follow?{ann.query()}", headers=told_apart)
             assert (answer.status_code, answer.json()["name"]) == (403, "elsewhere")
         assert not await house.rows("claims")
         ours = {"origin": "https://rewards.example.com", "accept": "application/json"}

@@ -438,7 +438,7 @@ async def test_a_stop_does_not_wait_for_company(build_house: Builder, pool: Pool
         await orders(house, 1, 2)
         worker = house.bridge.worker
         working = asyncio.ensure_future(house.work())
-        while not (company := worker.teller.companies.get("pool")) or not company.waiting:
+        while not (company := worker.teller.companies.get("pool")) or not company.waiting:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
         late = [working, *worker._running]
         for one in late:
