@@ -64,7 +64,7 @@ async def take(tx: Tx, table: TargetTable, scene: Scene, limit: int) -> list[Lea
         await _into_lanes(tx, table, scene, room)
     fresh = await forwards.lease(tx, target=name, now=at, until=end, limit=room) if room else []
     found_open = {row["id"] for row in reopened}
-    begun: set[str] = set()
+    begun: set[tuple[str, int]] = set()
     if table.provider.repeat_safe_for and table.provider.baseline is None and not (table.dry_run or table.most):
         # Nothing is read first, and a repeat is harmless: the lease can say at once that it leaves.
         now_leaving = [ready(row, row["open"], "", scene.now, table) for row in fresh if not row["judge"]]
@@ -98,7 +98,7 @@ async def take(tx: Tx, table: TargetTable, scene: Scene, limit: int) -> list[Lea
                 lease_until=until,
                 lane=row["lane"],
                 open=current,
-                begun_at=scene.now if row["id"] in begun else None,
+                begun_at=scene.now if (row["id"], row["open"]) in begun else None,
                 first_unclear=unclear[0] if unclear else None,
             )
         )
@@ -171,4 +171,4 @@ async def _left(tx: Tx, table: TargetTable, rows: Sequence[Row], scene: Scene) -
 async def begin(tx: Tx, rows: list[Mapping[str, Any]]) -> list[bool]:
     """The group that commits what is about to leave: whether each may."""
     begun = await attempts.begin(tx, rows)
-    return [one["id"] in begun for one in rows]
+    return [(one["id"], one["number"]) in begun for one in rows]

@@ -1,0 +1,53 @@
+"""What could pay twice, pay the wrong one or tell too much: a bad moment between any two lines of the way out."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx2
+import pytest
+
+from bridge.flows.line import kept
+from bridge.kit import Request, Response, Talk
+from bridge.talk import Bearer, Failed, Talker
+from tests.conftest import Asked, Builder, House, states
+from tests.stories.pool import Pool
+from tests.stories.test_targets import RULE, SHOWN, batches, head, orders
+
+
+@pytest.fixture
+def pool(build_house: Builder) -> Pool:
+    made = Pool()
+    for method in ("GET", "PUT", "POST"):
+        build_house.vendor.always(method, "pool.test", made)
+    return made
+
+
+async def test_the_same_forward_never_goes_twice_in_one_company(build_house: Builder, pool: Pool) -> None:
+    """The clock jumps while a company gathers: its members' leases are over, and they come into it once more."""
+    answered = asyncio.Event()
+
+    async def slowly(asked: Asked) -> Any:
+        await answered.wait()
+        return pool(asked)
+
+    async with build_house(RULE, head=head()) as house:
+        build_house.vendor.always(
+            "GET", "pool.test", lambda asked: slowly(asked) if asked.path == "/points/m2" else pool(asked)
+        )
+        await orders(house, 1, 2)
+        working = asyncio.ensure_future(house.work())
+        worker = house.bridge.worker
+        while not (company := worker.teller.companies.get("pool")) or not company.waiting:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        house.clock.tick(hours=3)
+        worker.wake()
+        while len(company.waiting) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        answered.set()
+        await working
+        await house.work()
+        assert states(await house.forwards()) == ["delivered"] * 2
+        assert pool.points == {"m1": 5, "m2": 5}
