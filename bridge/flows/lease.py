@@ -74,7 +74,7 @@ async def take(tx: Tx, table: TargetTable, scene: Scene, limit: int) -> list[Lea
     if again:
         for row in await attempts.of(tx, ids=again):
             tried.setdefault(str(row["forward"]), []).append(row)
-    known = await _called(tx, table, fresh)
+    known = await _called(tx, table, (*reopened, *fresh))
     left = await _left(tx, table, fresh, scene)
     leased = []
     for row in (*reopened, *fresh):
@@ -88,7 +88,7 @@ async def take(tx: Tx, table: TargetTable, scene: Scene, limit: int) -> list[Lea
         current = next((one for one in mine if one["number"] == row["open"]), None) if row["id"] in found_open else None
         doubt = next((one for one in unclear if one is not current), None)
         # What has left, left under the name of its lane, whatever the target calls the customer by now.
-        name = _name_in(row["lane"]) if current is not None else known.get(row["id"], "")
+        name = (_name_in(current["lane"]) if current is not None else "") or known.get(row["id"], "")
         forward = read.forward(row, doubt, known_as=name, baseline=left.get(row["lane"], ""))
         leased.append(
             Leased(
@@ -131,7 +131,7 @@ def lane_of(table: TargetTable, forward: Forward, name: str) -> str:
 
 
 def _name_in(lane: str) -> str:
-    return lane.partition("\n")[2].rpartition("\n")[0]
+    return lane.partition("\n")[2].partition("\n")[0]  # a name holds no line end; what names a reward can
 
 
 async def _called(tx: Tx, table: TargetTable, rows: Sequence[Row]) -> dict[str, str]:
@@ -148,15 +148,13 @@ async def _into_lanes(tx: Tx, table: TargetTable, scene: Scene, limit: int) -> N
     due = [
         row
         for row in await forwards.due(tx, target=table.name, now=scene.at, limit=limit)
-        if not str(row["lane"]).startswith((f"lane {table.name}\n", f"lane {row['id']}"))
+        if not str(row["lane"]).startswith(f"lane {row['id']}")
     ]
     known = await _called(tx, table, due)
-    moves = [
-        {"id": row["id"], "lane": lane_of(table, read.forward(row), known[row["id"]])}
-        for row in due
-        if row["id"] in known
-    ]
-    if moves:
+    # Those of an earlier try too: since then the target may have named another, whom the next try goes to.
+    lanes = {row["id"]: lane_of(table, read.forward(row), known[row["id"]]) for row in due if row["id"] in known}
+    if moves := [{"id": row["id"], "lane": lanes[row["id"]]} for row in due if lanes.get(row["id"], "") != row["lane"]
+                 and row["id"] in lanes]:  # fmt: skip
         await forwards.put_in_lanes(tx, moves)
 
 

@@ -155,13 +155,14 @@ class Teller:
             found = Outcome(Verdict.LATER, "the target's name for the customer cannot be one")
         if isinstance(found, Outcome):
             return self._settled(leased, found, scene, sent_at=None, heard=heard)
-        leased.forward = replace(leased.forward, known_as=found)
         name = {"target": table.name, "customer": called(leased.row), "name": found, "at": ms(self.line.clock())}
         lane = lane_of(table, leased.forward, found)
         if not await self.line.db.join(named, {**name, "forward": leased.row["id"], "old": leased.lane,
                                                "number": leased.number, "lane": lane}):  # fmt: skip
             why = "another forward is at work for the same customer of the target's"
             return self._ended(leased, scene, ForwardState.PENDING, why, self.line.clock())
+        baseline = leased.forward.baseline if lane == leased.lane else ""  # of another customer's record
+        leased.forward = replace(leased.forward, known_as=found, baseline=baseline)
         leased.lane = lane
         return None
 

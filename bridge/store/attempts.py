@@ -106,8 +106,19 @@ async def begin(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> set[tuple[str, int
 
 
 async def change_lane(tx: Tx, *, forward: str, number: int, lane: str) -> bool:
-    """Move a forward and its open attempt into another lane. False where that lane is taken: then only the forward."""
-    await tx.run("UPDATE forwards SET lane = :lane WHERE id = :forward", forward=forward, lane=lane)
+    """
+    Move a forward and its open attempt into another lane. False where that lane is taken: then only the forward.
+
+    An attempt that is no longer the open one moves nothing: another has taken its place, in a lane of its own.
+    """
+    mine = await tx.rows(
+        "UPDATE forwards SET lane = :lane WHERE id = :forward AND open = :number RETURNING forwards.id",
+        forward=forward,
+        number=number,
+        lane=lane,
+    )
+    if not mine:
+        return False
     moved = await tx.rows(
         """
         UPDATE attempts SET lane = :lane

@@ -12,9 +12,9 @@ import pytest
 from bridge.flows.line import kept
 from bridge.kit import Request, Response, Talk
 from bridge.talk import Bearer, Failed, Talker
-from tests.conftest import Asked, Builder, House, states
+from tests.conftest import Asked, Builder, states
 from tests.stories.pool import Pool
-from tests.stories.test_targets import RULE, SHOWN, batches, head, orders
+from tests.stories.test_targets import RULE, SHOWN, head, orders
 
 
 @pytest.fixture
@@ -51,3 +51,23 @@ async def test_the_same_forward_never_goes_twice_in_one_company(build_house: Bui
         await house.work()
         assert states(await house.forwards()) == ["delivered"] * 2
         assert pool.points == {"m1": 5, "m2": 5}
+
+
+async def test_what_is_tried_again_goes_into_the_lane_of_the_name_it_goes_to(build_house: Builder, pool: Pool) -> None:
+    """Between two tries the mail has moved to another member: in doubt, it is that one's count that is looked at."""
+    async with build_house(RULE, head=head()) as house:
+        pool.before.append(httpx2.ConnectError("nobody there"))
+        await orders(house, 1)
+        await house.work()
+        assert (await house.forward())["state"] == "pending"
+        # Another forward of this customer has asked for the name meanwhile.
+        pool.members["c1@example.com"] = "m900"
+        await house.bridge.db.transact(lambda tx: tx.run("UPDATE names SET name = 'm900'"))
+        pool.after.append(httpx2.ReadTimeout("silence"))
+        house.clock.tick(seconds=10)
+        await house.work()
+        for _ in range(3):
+            house.clock.tick(minutes=10)
+            await house.work()
+        assert pool.points == {"m900": 5}
+        assert (await house.forward())["state"] == "delivered"
