@@ -71,3 +71,20 @@ async def test_what_is_tried_again_goes_into_the_lane_of_the_name_it_goes_to(bui
             await house.work()
         assert pool.points == {"m900": 5}
         assert (await house.forward())["state"] == "delivered"
+
+
+async def test_a_prize_of_what_was_withdrawn_on_its_way_is_not_passed_on(build_house: Builder, pool: Pool) -> None:
+    """The order is cancelled while the call is under way: it arrives, is to be taken back, and nobody gets its code."""
+    async with build_house(SHOWN, head=head()) as house:
+
+        async def meanwhile() -> Any:
+            await house.cancel_order(1, customer={"id": 1, "email": "c1@example.com"})
+            return 200, {"gone": [], "code": "WIN-4711"}
+
+        pool.before.append(meanwhile())
+        await orders(house, 1)
+        await house.work()
+        row = await house.forward()
+        assert (row["state"], row["wish"]) == ("delivered", "undo")
+        assert house.vendor.calls("POST", "hook.test") == []
+        assert await house.rows("shown") == []
