@@ -88,3 +88,20 @@ async def test_a_prize_of_what_was_withdrawn_on_its_way_is_not_passed_on(build_h
         assert (row["state"], row["wish"]) == ("delivered", "undo")
         assert house.vendor.calls("POST", "hook.test") == []
         assert await house.rows("shown") == []
+
+
+async def test_a_prize_that_waits_is_not_passed_on_once_its_reward_is_taken_back(
+    build_house: Builder, pool: Pool
+) -> None:
+    """Part of the order is refunded, and what is left earns nothing."""
+    rule = SHOWN.replace('limit = "per subject"', 'where = "total >= 50.0"\nlimit = "per subject"', 1)
+    async with build_house(rule, head=head()) as house:
+        house.vendor.answers("POST", "hook.test", (503, {}))
+        await orders(house, 1)
+        await house.work()
+        assert states(await house.forwards()) == ["delivered", "pending"]
+        await house.refund(1, "20.00")
+        house.clock.tick(minutes=5)
+        await house.work()
+        assert len(house.vendor.calls("POST", "hook.test")) == 1
+        assert states(await house.forwards()) == ["cancelled", "delivered"]
