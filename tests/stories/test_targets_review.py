@@ -105,3 +105,17 @@ async def test_a_prize_that_waits_is_not_passed_on_once_its_reward_is_taken_back
         await house.work()
         assert len(house.vendor.calls("POST", "hook.test")) == 1
         assert states(await house.forwards()) == ["cancelled", "delivered"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"code": ["WIN-4711", "WIN-4712"]}',
+        b'{"code": {"id": 7, "text": "WIN-4711", "more": [1, "WIN-4712"]}}',
+        b'{"rows": [{"code": "WIN-4711"}, {"code": {"a": 1, "b": "WIN-4712"}}]}',
+        b'{"code": ["a", "WIN-4711", "' + b"x" * 5000 + b'"]}',
+        b'{"code": ["a", "WIN-4711", "WIN',
+    ],
+)
+def test_a_code_is_masked_in_whatever_form_it_comes(body: bytes) -> None:
+    assert "WIN-" not in kept([Response(200, body)], ("code",))
