@@ -119,3 +119,27 @@ async def test_a_prize_that_waits_is_not_passed_on_once_its_reward_is_taken_back
 )
 def test_a_code_is_masked_in_whatever_form_it_comes(body: bytes) -> None:
     assert "WIN-" not in kept([Response(200, body)], ("code",))
+
+
+async def test_a_token_that_does_not_come_leaves_no_doubt() -> None:
+    """The call has been refused with 401, and where tokens come from there is silence: nothing has happened."""
+
+    async def handle(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path == "/token":
+            await asyncio.Event().wait()
+        return httpx2.Response(401)
+
+    def fetch() -> Talk[str]:
+        response = yield Request("POST", "https://pool.test/token", json={}, repeatable=True)
+        return str(response.object()["token"])
+
+    def pay() -> Talk[int]:
+        response = yield Request("POST", "https://pool.test/awards", json={}, authorized=True)
+        return response.status
+
+    talker = Talker(httpx2.MockTransport(handle), lambda: datetime(2026, 11, 20, tzinfo=UTC), "test")
+    bearer = Bearer(fetch)
+    bearer.token = "old"
+    with pytest.raises(Failed) as caught:
+        await talker.hold(pay(), within=timedelta(milliseconds=50), bearer=bearer)
+    assert not caught.value.sent
