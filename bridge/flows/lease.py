@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,6 +15,7 @@ from bridge.store import Row, Tx, attempts, forwards, names
 from bridge.store.rows import ms
 
 from . import read
+from .answer import SEALED
 from .scene import Scene
 
 #: How long a lease outlasts the call it covers.
@@ -138,7 +140,8 @@ async def _called(tx: Tx, table: TargetTable, rows: Sequence[Row]) -> dict[str, 
     """What the target calls the customers of these forwards, by forward, as far as it was asked."""
     if table.provider.find is None or not rows:
         return {}
-    keys = {str(row["id"]): called(row) for row in rows}
+    # Of what is sealed the reward cannot be told here, and so not its lane: whoever opens it asks for the name.
+    keys = {str(row["id"]): called(row) for row in rows if SEALED not in json.loads(row["options"])}
     known = await names.known(tx, target=table.name, customers=set(keys.values()))
     return {id_: known[key] for id_, key in keys.items() if key in known}
 

@@ -81,6 +81,8 @@ class Teller:
             # Never closed, and so unclear by definition: crash and network doubt are one case.
             outcome = Outcome(Verdict.UNCLEAR, "the worker stopped after the call had left")
             return self._settled(leased, outcome, scene, sent_at=read.attempt(current).sent_at)
+        if sealed := self._unseal(leased):  # without it nobody can tell what to look for
+            return doubt.unanswered(self.line, leased, scene, f"in doubt, and {sealed}")
         if leased.row["state"] == ForwardState.ACCEPTED:
             return await doubt.confirm(self.line, leased, current, scene)
         return await doubt.reconcile(self.line, leased, current, scene)
@@ -124,11 +126,8 @@ class Teller:
             leased.forward = replace(leased.forward, options=still.options, facts=still.facts)
         if table.dry_run:
             return self._ended(leased, scene, ForwardState.CANCELLED, "dry run: it is recorded, and nothing was sent")
-        if SEALED in leased.forward.options:
-            try:
-                leased.forward = replace(leased.forward, options=self.line.vault.open(leased.forward.options[SEALED]))
-            except Sealed as error:
-                return self._ended(leased, scene, ForwardState.HELD, f"what it passes on is sealed: {error.message}")
+        if sealed := self._unseal(leased):
+            return self._ended(leased, scene, ForwardState.HELD, sealed)
         if above := too_much(leased):
             return self._ended(leased, scene, ForwardState.HELD, above)
         if target.find and not leased.forward.known_as:
@@ -141,6 +140,15 @@ class Teller:
                 return self._settled(leased, found, scene, sent_at=None, heard=heard)
             leased.forward = replace(leased.forward, baseline=fit(found, 2000))
         return None
+
+    def _unseal(self, leased: Leased) -> str:
+        """Open what the forward passes on; why that cannot be done, in words."""
+        if SEALED in leased.forward.options:
+            try:
+                leased.forward = replace(leased.forward, options=self.line.vault.open(leased.forward.options[SEALED]))
+            except Sealed as error:
+                return f"what it passes on is sealed: {error.message}"
+        return ""
 
     async def _find(self, leased: Leased, scene: Scene, heard: list[Response]) -> Settled | None:
         """Ask the target what it calls the customer, and remember it."""

@@ -143,3 +143,29 @@ async def test_a_token_that_does_not_come_leaves_no_doubt() -> None:
     with pytest.raises(Failed) as caught:
         await talker.hold(pay(), within=timedelta(milliseconds=50), bearer=bearer)
     assert not caught.value.sent
+
+
+BACK = """
+[[rule]]
+id = "order"
+when = "shop.order_paid"
+limit = "per subject"
+[[rule.send]]
+to = "pool"
+points = 5
+tell = { to = "pool", points = "=answer.code == 'WIN-4711' ? 3 : 1" }
+"""
+
+
+async def test_a_doubt_about_what_is_passed_on_is_settled_like_any_other(build_house: Builder, pool: Pool) -> None:
+    """Its options are sealed: whoever looks at the target must open them first."""
+    async with build_house(BACK, head=head()) as house:
+        pool.after = [(200, {"code": "WIN-4711"}), httpx2.ReadTimeout("silence")]
+        await orders(house, 1)
+        await house.work()
+        assert states(await house.forwards()) == ["delivered", "pending"]
+        assert pool.points == {"m1": 8}
+        house.clock.tick(minutes=10)
+        await house.work()
+        assert states(await house.forwards()) == ["delivered"] * 2
+        assert pool.points == {"m1": 8}
