@@ -57,6 +57,8 @@ def _looked(line: Line, leased: Leased, step: Step, outcome: Outcome, scene: Sce
     now = line.at(scene)
     happened = step.resolution == "happened"
     told = passed(leased.row, leased.forward, outcome, now, line.vault) if happened else None
+    if told is not None and told.fault:
+        step = replace(step, reason=f"{step.reason}; {told.fault}".strip("; "))
     return Settled(leased, step, outcome, now, resolved_by_read=True, passed=told)
 
 

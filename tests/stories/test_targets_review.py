@@ -9,12 +9,13 @@ from typing import Any
 import httpx2
 import pytest
 
+from bridge.flows import operate
 from bridge.flows.line import kept
 from bridge.kit import Request, Response, Talk
 from bridge.talk import Bearer, Failed, Talker
-from tests.conftest import Asked, Builder, states
+from tests.conftest import HEAD, ORDER_RULE, Asked, Builder, states
 from tests.stories.pool import Pool
-from tests.stories.test_targets import RULE, SHOWN, head, orders
+from tests.stories.test_targets import RULE, SHOWN, batches, head, orders
 
 
 @pytest.fixture
@@ -169,3 +170,14 @@ async def test_a_doubt_about_what_is_passed_on_is_settled_like_any_other(build_h
         await house.work()
         assert states(await house.forwards()) == ["delivered"] * 2
         assert pool.points == {"m1": 8}
+
+
+async def test_a_prize_is_passed_on_with_its_time(build_house: Builder, pool: Pool) -> None:
+    rule = SHOWN.replace('order = "=subject"', 'order = "=subject", at = "=occurred_at", all = "=answer"')
+    async with build_house(rule, head=head()) as house:
+        await orders(house, 1)
+        await house.work()
+        assert states(await house.forwards()) == ["delivered"] * 2
+        [told] = house.vendor.calls("POST", "hook.test")
+        assert told.json["data"]["code"] == "WIN-4711"
+        assert told.json["data"]["at"]
