@@ -302,8 +302,10 @@ def too_much(leased: Leased) -> str:
         return ""
     for option in table.provider.options:
         value = forward.options.get(option.name)
-        if option.amount and isinstance(value, int | float) and value > table.most:
-            ceiling = f"most = {table.most:g} of [target.{table.name}]"
+        ceiling = f"most = {table.most:g} of [target.{table.name}]"
+        if option.amount and value is not None and not isinstance(value, int | float):
+            return f"{option.name} is no number that could be held against {ceiling}"
+        if option.amount and isinstance(value, int | float) and not value <= table.most:
             return f"{option.name} {value:g} is above {ceiling}: raise that and release it, or cancel it"
     return ""
 

@@ -181,3 +181,16 @@ async def test_a_prize_is_passed_on_with_its_time(build_house: Builder, pool: Po
         [told] = house.vendor.calls("POST", "hook.test")
         assert told.json["data"]["code"] == "WIN-4711"
         assert told.json["data"]["at"]
+
+
+async def test_an_amount_that_is_no_number_is_not_below_the_ceiling(build_house: Builder, pool: Pool) -> None:
+    """What `tell` computes of an answer has the type the answer gave it."""
+    rule = BACK.replace("=answer.code == 'WIN-4711' ? 3 : 1", "=answer.code")
+    async with build_house(rule, head=head(most="50")) as house:
+        pool.after = [(200, {"code": "9000"})]
+        await orders(house, 1)
+        await house.work()
+        [told] = await house.rows("forwards", "send LIKE '%.tell'")
+        assert told["state"] == "held"
+        assert "9000" not in told["reason"]
+        assert len(batches(pool)) == 1
