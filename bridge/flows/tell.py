@@ -124,6 +124,8 @@ class Teller:
                 ended.until_at = still.until
                 return ended
             leased.forward = replace(leased.forward, options=still.options, facts=still.facts)
+        if table.dry_run and leased.forward.kind is Kind.UNDO:  # what it takes back was paid before
+            return self._ended(leased, scene, ForwardState.HELD, "dry run: nothing is taken back; release it after it")
         if table.dry_run:
             return self._ended(leased, scene, ForwardState.CANCELLED, "dry run: it is recorded, and nothing was sent")
         if sealed := self._unseal(leased):

@@ -194,3 +194,22 @@ async def test_an_amount_that_is_no_number_is_not_below_the_ceiling(build_house:
         assert told["state"] == "held"
         assert "9000" not in told["reason"]
         assert len(batches(pool)) == 1
+
+
+async def test_a_dry_run_does_not_use_up_a_claw_back(build_house: Builder) -> None:
+    """What was paid before it is still to be taken back after it."""
+    async with build_house(ORDER_RULE) as house:
+        await house.order(1)
+        await house.work()
+    dry = HEAD.replace('url = "https://hook.test/in"', 'url = "https://hook.test/in"\ndry_run = true')
+    async with build_house(ORDER_RULE, head=dry) as house:
+        await house.cancel_order(1)
+        await house.work()
+        assert len(house.vendor.calls("POST", "hook.test")) == 1
+    async with build_house(ORDER_RULE) as house:
+        [claw] = await house.rows("forwards", "kind = 'undo'")
+        await house.operate_on(operate.release, claw)
+        house.bridge.worker.wake()
+        await house.work()
+        assert states(await house.forwards()) == ["delivered"] * 2
+        assert len(house.vendor.calls("POST", "hook.test")) == 2
