@@ -85,6 +85,9 @@ async def settle(tx: Tx, ended: list[Settled]) -> list[ForwardState | None]:
         if step.pause and row["target"] not in pauses:
             pauses[row["target"]] = step.pause
         if lost:
+            late = good and one.passed and row["state"] == "delivered" and not row["wish"]
+            if late and not await forwards.undoing(tx, ids=[row["id"]]):
+                await answer.keep(tx, [(row, one.passed)], scene)  # whoever found out first need not have seen it
             results.append(None)
             continue
         if not mine and row["open"] not in (None, one.number):  # a repeat that is under way, or died: it is over

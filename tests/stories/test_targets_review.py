@@ -213,3 +213,32 @@ async def test_a_dry_run_does_not_use_up_a_claw_back(build_house: Builder) -> No
         await house.work()
         assert states(await house.forwards()) == ["delivered"] * 2
         assert len(house.vendor.calls("POST", "hook.test")) == 2
+
+
+async def test_a_prize_that_comes_late_still_comes(build_house: Builder, pool: Pool) -> None:
+    """The answer outlasts its lease, and meanwhile a look has shown that it happened, but not the prize."""
+    async with build_house(SHOWN, head=head()) as house:
+        answered = asyncio.Event()
+
+        async def late() -> Any:
+            await answered.wait()
+            return 200, {"gone": [], "code": "WIN-4711"}
+
+        pool.before.append(late())
+        await orders(house, 1)
+        working = asyncio.ensure_future(house.work())
+        while not batches(pool):  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        pool.points["m1"] = 5
+        for _ in range(2):
+            house.clock.tick(hours=1)
+            house.bridge.worker.wake()
+            for _ in range(200):
+                await asyncio.sleep(0.001)
+        assert states(await house.forwards()) == ["delivered"]
+        answered.set()
+        await working
+        await house.work()
+        [told] = house.vendor.calls("POST", "hook.test")
+        assert told.json["data"]["code"] == "WIN-4711"
+        assert states(await house.forwards()) == ["delivered"] * 2
