@@ -37,7 +37,19 @@ class Passed:
 
 
 def passed(row: Row, forward: Forward, outcome: Outcome, scene: Scene, vault: Vault) -> Passed | None:
-    """What of this answer its rule wants shown and passed on, as that stood when the forward was made."""
+    """
+    What of this answer its rule wants shown and passed on, as that stood when the forward was made.
+
+    A bug on the way there makes no doubt of what has happened.
+    """
+    try:
+        return _passed(row, forward, outcome, scene, vault)
+    except Exception as error:  # without the traceback: it can show what it was about
+        log.error("an answer met a bug", forward=forward.id, error=type(error).__name__)
+        return Passed(fault=f"its answer could not be kept: a bug of the bridge: {type(error).__name__}")
+
+
+def _passed(row: Row, forward: Forward, outcome: Outcome, scene: Scene, vault: Vault) -> Passed | None:
     terms = json.loads(row["terms"]) if row["terms"] else {}
     show, tell = terms.get("show") or (), terms.get("tell")
     if forward.kind is not Kind.REWARD or not outcome.shown or not (show or tell):
@@ -60,7 +72,7 @@ def passed(row: Row, forward: Forward, outcome: Outcome, scene: Scene, vault: Va
     }
     try:
         computed = {one: compile(one[1:], kinds) for one in texts(tell["options"])}
-        options = render(tell["options"], computed, facts)
+        options = json.loads(text(render(tell["options"], computed, facts)))  # times as the store keeps them
     except ExpressionError as error:
         return Passed(sealed, fault=f"its answer could not be passed on to {tell['to']}: {error.message}")
     id_, to = scene.new_id("fwd"), str(tell["to"])

@@ -178,7 +178,7 @@ class Company:
         begun = await self.line.db.transact(lambda tx: attempts.begin(tx, rows))
         left = []
         for one in members:
-            if one.leased.forward.id in begun:
+            if (one.leased.forward.id, one.leased.number) in begun:
                 one.leased.begun = now
                 left.append(one)
             else:

@@ -23,7 +23,7 @@ async def reconcile(line: Line, leased: Leased, current: Row, scene: Scene) -> S
     table = leased.table
     first = leased.first_unclear if leased.first_unclear is not None else current
     if table.provider.reconcile is None:
-        return _cannot_be_asked(line, leased, scene, "in doubt, and this target cannot be asked")
+        return unanswered(line, leased, scene, "in doubt, and this target cannot be asked")
     # By the first unclear one's baseline, and so by the time that one left.
     forward = replace(leased.forward, earlier=read.attempt(first), baseline=first["baseline"])
     outcome = await line.look(table.provider.reconcile(forward, first["baseline"], table.settings), leased)
@@ -42,7 +42,7 @@ async def confirm(line: Line, leased: Leased, current: Row, scene: Scene) -> Set
     """Ask the target whether what it accepted has been granted."""
     table = leased.table
     if table.provider.granted is None:  # the table has another provider than when this was accepted
-        return _cannot_be_asked(line, leased, scene, "accepted, and this target cannot be asked")
+        return unanswered(line, leased, scene, "accepted, and this target cannot be asked")
     forward = replace(leased.forward, baseline=current["baseline"])
     outcome = await line.look(table.provider.granted(forward, current["baseline"], table.settings), leased)
     now = line.clock()
@@ -57,10 +57,13 @@ def _looked(line: Line, leased: Leased, step: Step, outcome: Outcome, scene: Sce
     now = line.at(scene)
     happened = step.resolution == "happened"
     told = passed(leased.row, leased.forward, outcome, now, line.vault) if happened else None
+    if told is not None and told.fault:
+        step = replace(step, reason=f"{step.reason}; {told.fault}".strip("; "))
     return Settled(leased, step, outcome, now, resolved_by_read=True, passed=told)
 
 
-def _cannot_be_asked(line: Line, leased: Leased, scene: Scene, why: str) -> Settled:
+def unanswered(line: Line, leased: Leased, scene: Scene, why: str) -> Settled:
+    """A doubt that the target cannot be asked about: a person must look."""
     step = Step(ForwardState.HELD, why, resolved=False)
     return Settled(leased, step, Outcome(Verdict.UNCLEAR, why), line.at(scene), resolved_by_read=True)
 

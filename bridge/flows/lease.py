@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,6 +15,7 @@ from bridge.store import Row, Tx, attempts, forwards, names
 from bridge.store.rows import ms
 
 from . import read
+from .answer import SEALED
 from .scene import Scene
 
 #: How long a lease outlasts the call it covers.
@@ -64,7 +66,7 @@ async def take(tx: Tx, table: TargetTable, scene: Scene, limit: int) -> list[Lea
         await _into_lanes(tx, table, scene, room)
     fresh = await forwards.lease(tx, target=name, now=at, until=end, limit=room) if room else []
     found_open = {row["id"] for row in reopened}
-    begun: set[str] = set()
+    begun: set[tuple[str, int]] = set()
     if table.provider.repeat_safe_for and table.provider.baseline is None and not (table.dry_run or table.most):
         # Nothing is read first, and a repeat is harmless: the lease can say at once that it leaves.
         now_leaving = [ready(row, row["open"], "", scene.now, table) for row in fresh if not row["judge"]]
@@ -74,7 +76,7 @@ async def take(tx: Tx, table: TargetTable, scene: Scene, limit: int) -> list[Lea
     if again:
         for row in await attempts.of(tx, ids=again):
             tried.setdefault(str(row["forward"]), []).append(row)
-    known = await _called(tx, table, fresh)
+    known = await _called(tx, table, (*reopened, *fresh))
     left = await _left(tx, table, fresh, scene)
     leased = []
     for row in (*reopened, *fresh):
@@ -88,7 +90,7 @@ async def take(tx: Tx, table: TargetTable, scene: Scene, limit: int) -> list[Lea
         current = next((one for one in mine if one["number"] == row["open"]), None) if row["id"] in found_open else None
         doubt = next((one for one in unclear if one is not current), None)
         # What has left, left under the name of its lane, whatever the target calls the customer by now.
-        name = _name_in(row["lane"]) if current is not None else known.get(row["id"], "")
+        name = (_name_in(current["lane"]) if current is not None else "") or known.get(row["id"], "")
         forward = read.forward(row, doubt, known_as=name, baseline=left.get(row["lane"], ""))
         leased.append(
             Leased(
@@ -98,7 +100,7 @@ async def take(tx: Tx, table: TargetTable, scene: Scene, limit: int) -> list[Lea
                 lease_until=until,
                 lane=row["lane"],
                 open=current,
-                begun_at=scene.now if row["id"] in begun else None,
+                begun_at=scene.now if (row["id"], row["open"]) in begun else None,
                 first_unclear=unclear[0] if unclear else None,
             )
         )
@@ -131,14 +133,15 @@ def lane_of(table: TargetTable, forward: Forward, name: str) -> str:
 
 
 def _name_in(lane: str) -> str:
-    return lane.partition("\n")[2].rpartition("\n")[0]
+    return lane.partition("\n")[2].partition("\n")[0]  # a name holds no line end; what names a reward can
 
 
 async def _called(tx: Tx, table: TargetTable, rows: Sequence[Row]) -> dict[str, str]:
     """What the target calls the customers of these forwards, by forward, as far as it was asked."""
     if table.provider.find is None or not rows:
         return {}
-    keys = {str(row["id"]): called(row) for row in rows}
+    # Of what is sealed the reward cannot be told here, and so not its lane: whoever opens it asks for the name.
+    keys = {str(row["id"]): called(row) for row in rows if SEALED not in json.loads(row["options"])}
     known = await names.known(tx, target=table.name, customers=set(keys.values()))
     return {id_: known[key] for id_, key in keys.items() if key in known}
 
@@ -148,15 +151,13 @@ async def _into_lanes(tx: Tx, table: TargetTable, scene: Scene, limit: int) -> N
     due = [
         row
         for row in await forwards.due(tx, target=table.name, now=scene.at, limit=limit)
-        if not str(row["lane"]).startswith((f"lane {table.name}\n", f"lane {row['id']}"))
+        if not str(row["lane"]).startswith(f"lane {row['id']}")
     ]
     known = await _called(tx, table, due)
-    moves = [
-        {"id": row["id"], "lane": lane_of(table, read.forward(row), known[row["id"]])}
-        for row in due
-        if row["id"] in known
-    ]
-    if moves:
+    # Those of an earlier try too: since then the target may have named another, whom the next try goes to.
+    lanes = {row["id"]: lane_of(table, read.forward(row), known[row["id"]]) for row in due if row["id"] in known}
+    if moves := [{"id": row["id"], "lane": lanes[row["id"]]} for row in due if lanes.get(row["id"], "") != row["lane"]
+                 and row["id"] in lanes]:  # fmt: skip
         await forwards.put_in_lanes(tx, moves)
 
 
@@ -171,4 +172,4 @@ async def _left(tx: Tx, table: TargetTable, rows: Sequence[Row], scene: Scene) -
 async def begin(tx: Tx, rows: list[Mapping[str, Any]]) -> list[bool]:
     """The group that commits what is about to leave: whether each may."""
     begun = await attempts.begin(tx, rows)
-    return [one["id"] in begun for one in rows]
+    return [(one["id"], one["number"]) in begun for one in rows]

@@ -156,6 +156,7 @@ def kept(heard: Sequence[Response], bearer: Sequence[str]) -> str:
     body = heard[-1].body
     said = body[: KEPT_ANSWER * 2].decode("utf-8", "replace").replace("\x00", "\ufffd")
     for name in bearer:
-        value = r'("(?:[^"\\]|\\.)*("|$)|[^\s,}\]]+)'
-        said = re.sub(rf'("{re.escape(name)}"\s*:\s*){value}', r'\1"masked"', said)
+        # Of a list or an object nobody knows here where it ends: nothing that follows is kept.
+        value = r'(?:"(?:[^"\\]|\\.)*(?:"|$)|[\[{].*|[^\s,}\]]+)'
+        said = re.sub(rf'("{re.escape(name)}"\s*:\s*){value}', r'\1"masked"', said, flags=re.DOTALL)
     return said.encode()[:KEPT_ANSWER].decode("utf-8", "ignore")

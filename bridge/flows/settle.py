@@ -51,6 +51,7 @@ async def settle(tx: Tx, ended: list[Settled]) -> list[ForwardState | None]:
     current = await forwards.current(tx, ids=[one.leased.forward.id for one in ended])
     closes, moves, freed, entries = [], [], set(), []
     pauses: dict[str, str] = {}
+    withdrawn: set[str] = set()
     results: list[ForwardState | None] = []
     scene = ended[-1].scene
     for one in ended:
@@ -84,12 +85,17 @@ async def settle(tx: Tx, ended: list[Settled]) -> list[ForwardState | None]:
         if step.pause and row["target"] not in pauses:
             pauses[row["target"]] = step.pause
         if lost:
+            late = good and one.passed and row["state"] == "delivered" and not row["wish"]
+            if late and not await forwards.undoing(tx, ids=[row["id"]]):
+                await answer.keep(tx, [(row, one.passed)], scene)  # whoever found out first need not have seen it
             results.append(None)
             continue
         if not mine and row["open"] not in (None, one.number):  # a repeat that is under way, or died: it is over
             await attempts.resolve(tx, forward=row["id"], number=row["open"], resolution="", now=now)
         if row["state"] == "cancelled":
             row = {**row, "wish": "cancel"}  # it was withdrawn, and had arrived
+        if row["wish"] == "cancel":
+            withdrawn.add(row["id"])
         move = _after_wish(row, one)
         if move["state"] == "delivered" and move["wish"] == "undo" and row["wish"] == "cancel":
             move = {**move, **_only(await take_back(tx, row, one.scene, reason=f"{row['reason']}, but it had arrived"))}
@@ -112,7 +118,8 @@ async def settle(tx: Tx, ended: list[Settled]) -> list[ForwardState | None]:
     delivered = [
         (one.leased.row, one.passed)
         for one, state in zip(ended, results, strict=True)
-        if one.passed and state is ForwardState.DELIVERED
+        # What is to be taken back is not passed on as well.
+        if one.passed and state is ForwardState.DELIVERED and one.leased.forward.id not in withdrawn
     ]
     if delivered:
         await answer.keep(tx, delivered, scene)

@@ -81,6 +81,8 @@ class Teller:
             # Never closed, and so unclear by definition: crash and network doubt are one case.
             outcome = Outcome(Verdict.UNCLEAR, "the worker stopped after the call had left")
             return self._settled(leased, outcome, scene, sent_at=read.attempt(current).sent_at)
+        if sealed := self._unseal(leased):  # without it nobody can tell what to look for
+            return doubt.unanswered(self.line, leased, scene, f"in doubt, and {sealed}")
         if leased.row["state"] == ForwardState.ACCEPTED:
             return await doubt.confirm(self.line, leased, current, scene)
         return await doubt.reconcile(self.line, leased, current, scene)
@@ -122,13 +124,12 @@ class Teller:
                 ended.until_at = still.until
                 return ended
             leased.forward = replace(leased.forward, options=still.options, facts=still.facts)
+        if table.dry_run and leased.forward.kind is Kind.UNDO:  # what it takes back was paid before
+            return self._ended(leased, scene, ForwardState.HELD, "dry run: nothing is taken back; release it after it")
         if table.dry_run:
             return self._ended(leased, scene, ForwardState.CANCELLED, "dry run: it is recorded, and nothing was sent")
-        if SEALED in leased.forward.options:
-            try:
-                leased.forward = replace(leased.forward, options=self.line.vault.open(leased.forward.options[SEALED]))
-            except Sealed as error:
-                return self._ended(leased, scene, ForwardState.HELD, f"what it passes on is sealed: {error.message}")
+        if sealed := self._unseal(leased):
+            return self._ended(leased, scene, ForwardState.HELD, sealed)
         if above := too_much(leased):
             return self._ended(leased, scene, ForwardState.HELD, above)
         if target.find and not leased.forward.known_as:
@@ -141,6 +142,15 @@ class Teller:
                 return self._settled(leased, found, scene, sent_at=None, heard=heard)
             leased.forward = replace(leased.forward, baseline=fit(found, 2000))
         return None
+
+    def _unseal(self, leased: Leased) -> str:
+        """Open what the forward passes on; why that cannot be done, in words."""
+        if SEALED in leased.forward.options:
+            try:
+                leased.forward = replace(leased.forward, options=self.line.vault.open(leased.forward.options[SEALED]))
+            except Sealed as error:
+                return f"what it passes on is sealed: {error.message}"
+        return ""
 
     async def _find(self, leased: Leased, scene: Scene, heard: list[Response]) -> Settled | None:
         """Ask the target what it calls the customer, and remember it."""
@@ -155,13 +165,14 @@ class Teller:
             found = Outcome(Verdict.LATER, "the target's name for the customer cannot be one")
         if isinstance(found, Outcome):
             return self._settled(leased, found, scene, sent_at=None, heard=heard)
-        leased.forward = replace(leased.forward, known_as=found)
         name = {"target": table.name, "customer": called(leased.row), "name": found, "at": ms(self.line.clock())}
         lane = lane_of(table, leased.forward, found)
         if not await self.line.db.join(named, {**name, "forward": leased.row["id"], "old": leased.lane,
                                                "number": leased.number, "lane": lane}):  # fmt: skip
             why = "another forward is at work for the same customer of the target's"
             return self._ended(leased, scene, ForwardState.PENDING, why, self.line.clock())
+        baseline = leased.forward.baseline if lane == leased.lane else ""  # of another customer's record
+        leased.forward = replace(leased.forward, known_as=found, baseline=baseline)
         leased.lane = lane
         return None
 
@@ -293,8 +304,10 @@ def too_much(leased: Leased) -> str:
         return ""
     for option in table.provider.options:
         value = forward.options.get(option.name)
-        if option.amount and isinstance(value, int | float) and value > table.most:
-            ceiling = f"most = {table.most:g} of [target.{table.name}]"
+        ceiling = f"most = {table.most:g} of [target.{table.name}]"
+        if option.amount and value is not None and not isinstance(value, int | float):
+            return f"{option.name} is no number that could be held against {ceiling}"
+        if option.amount and isinstance(value, int | float) and not value <= table.most:
             return f"{option.name} {value:g} is above {ceiling}: raise that and release it, or cancel it"
     return ""
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bridge.config.sends import TOLD
 from bridge.kit import ExpressionError, ForwardState, Kind
 from bridge.kit.fields import types
 from bridge.store import Row, Tx, attempts, audit, evidence, forwards
@@ -104,7 +105,8 @@ async def lessen(tx: Tx, fact: Fact, scene: Scene) -> list[str]:
     now = await remaining(tx, told[0], scene)
     if now is None:
         return await withdraw(tx, fact, scene, reason="all of it was undone at the source")
-    rows = [row for row in await forwards.of_facts(tx, [fact]) if row["kind"] == "reward" and row["terms"]]
+    owed = [row for row in await forwards.of_facts(tx, [fact]) if row["kind"] == "reward"]
+    rows = [row for row in owed if row["terms"]]
     touched, moves = [], []
     for row in rows:
         if row["state"] == ForwardState.CANCELLED:
@@ -118,6 +120,9 @@ async def lessen(tx: Tx, fact: Fact, scene: Scene) -> list[str]:
             elif why and not row["wish"]:
                 moves.append(await take_back(tx, row, scene, reason=f"{why}, after it was delivered"))
                 touched.append(str(row["id"]))
+                # What passes its answer on has no terms of its own.
+                told_on = [one for one in owed if (one["rule"], one["send"]) == (row["rule"], f"{row['send']}{TOLD}")]
+                touched += await withdraw_rows(tx, told_on, scene, reason=why)
         if row["state"] in (ForwardState.PENDING, ForwardState.HELD, ForwardState.FAILED):
             await forwards.judge_again(tx, ids=[row["id"]])
             touched.append(str(row["id"]))

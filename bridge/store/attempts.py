@@ -62,13 +62,14 @@ async def left_behind(tx: Tx, *, lanes: Iterable[str], since: int) -> dict[str, 
     return {str(row["lane"]): str(row["leaves"]) for row in rows}
 
 
-async def begin(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> set[str]:
+async def begin(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> set[tuple[str, int]]:
     """
     Commit that these calls are about to leave. `rows`: id, lease, number, baseline, now, latest, and the lane where
     what its last call left behind is kept.
 
-    The ids that may be sent: those whose lease still holds and outlasts the call (`latest`), and of which
-    nobody has wished anything else meanwhile.
+    The (forward, number) that may be sent: those whose lease still holds and outlasts the call (`latest`), and of
+    which nobody has wished anything else meanwhile. A forward may stand among the rows twice, under a lease that is
+    lost and under the one that followed: one of them leaves.
     """
     begun = await tx.rows(
         """
@@ -81,11 +82,12 @@ async def begin(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> set[str]:
           AND attempts.lease_until >= r.latest
           AND EXISTS (SELECT 1 FROM forwards WHERE forwards.id = r.id AND forwards.lease = r.lease
                       AND forwards.open = r.number AND forwards.wish = '' AND forwards.judge = 0)
-        RETURNING attempts.forward
+        RETURNING attempts.forward, attempts.number
         """,
         rows=rowset(rows),
     )
-    ids = {str(row["forward"]) for row in begun}
+    left = {(str(row["forward"]), int(row["number"])) for row in begun}
+    ids = {forward for forward, _ in left}
     if ids:
         await tx.run(
             "UPDATE forwards SET sent = 1 WHERE sent = 0 AND id IN (SELECT value ->> 'id' FROM json_each(:ids))",
@@ -100,12 +102,23 @@ async def begin(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> set[str]:
             """,
             lanes=idset(lanes),
         )
-    return ids
+    return left
 
 
 async def change_lane(tx: Tx, *, forward: str, number: int, lane: str) -> bool:
-    """Move a forward and its open attempt into another lane. False where that lane is taken: then only the forward."""
-    await tx.run("UPDATE forwards SET lane = :lane WHERE id = :forward", forward=forward, lane=lane)
+    """
+    Move a forward and its open attempt into another lane. False where that lane is taken: then only the forward.
+
+    An attempt that is no longer the open one moves nothing: another has taken its place, in a lane of its own.
+    """
+    mine = await tx.rows(
+        "UPDATE forwards SET lane = :lane WHERE id = :forward AND open = :number RETURNING forwards.id",
+        forward=forward,
+        number=number,
+        lane=lane,
+    )
+    if not mine:
+        return False
     moved = await tx.rows(
         """
         UPDATE attempts SET lane = :lane

@@ -98,11 +98,18 @@ class Talker:
                 try:
                     request = next(talk)
                     while True:
-                        now = earlier or not request.harmless
-                        if request.authorized and bearer is not None:
-                            response = await self._authorized(request, sign, earlier, now, bearer)
-                        else:
-                            response = await self._ask(request, sign, earlier, now)
+                        risky, asked, token = earlier or not request.harmless, request, ""
+                        with_token = request.authorized and bearer is not None
+                        for last in (False, True) if with_token else (True,):
+                            # While a token is fetched, nothing is risked; refused with 401, nothing has happened.
+                            now = earlier
+                            if with_token and bearer is not None:
+                                token = await self._token(bearer, earlier, stale=token)
+                                asked = _with_token(request, token)
+                            now = risky
+                            response = await self._ask(asked, sign, earlier, now)
+                            if last or response.status != 401:
+                                break
                         earlier = now  # what was answered once stays done
                         if heard is not None:
                             heard.append(response)
@@ -116,17 +123,6 @@ class Talker:
             raise Failed(f"the answer could not be read: {type(error).__name__}: {error}", sent=now) from None
         finally:
             talk.close()
-
-    async def _authorized(
-        self, request: Request, sign: Sign | None, earlier: bool, now: bool, bearer: Bearer
-    ) -> Response:
-        """Ask with the token; refused with 401, nothing has happened, and one with a new token follows."""
-        token = await self._token(bearer, earlier, stale="")
-        response = await self._ask(_with_token(request, token), sign, earlier, now)
-        if response.status != 401:
-            return response
-        token = await self._token(bearer, earlier, stale=token)
-        return await self._ask(_with_token(request, token), sign, earlier, now)
 
     async def _token(self, bearer: Bearer, earlier: bool, *, stale: str) -> str:
         """The token; another than `stale`, which was refused."""
