@@ -32,9 +32,10 @@ from .challenges import Engage
 from .gameball import gameball
 from .gamifyhost import gamifyhost
 from .gate import UNLIMITED
-from .helix import Channel, helix
+from .helix import Channel
 from .loyalty import Api, Busy
 from .page import page
+from .platform import Application, People, Platform, platform
 from .popsell import popsell
 from .program import Program
 from .promotions import Partner
@@ -42,8 +43,9 @@ from .receiver import Inbox, receiver
 from .reviews import Reviews
 from .serving import bound, serving
 from .shop import Shop
-from .stage import Stage
+from .stage import Stage, Witnessed
 from .standin import Clock
+from .storefront import storefront
 from .twitch import EventSub
 from .voyado import voyado
 from .window import Window
@@ -59,6 +61,7 @@ class Demo:
     url: str
     bridge: Bridge
     stage: Stage
+    social: Platform
 
 
 async def demo(host: str, port: int, *, say: Callable[[str], None] = print) -> None:
@@ -89,21 +92,24 @@ async def playing(host: str = "127.0.0.1", port: int = 0, *, pace: float = 1.0) 
     async with AsyncExitStack() as stack:
         stack.callback(listening.close)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="loyalty-bridge-")))
-        keys, community, channel = throwaway(), Busy([loyalty.SUBSCRIBED]), stages.channel()
+        client = await stack.enter_async_context(httpx2.AsyncClient(timeout=10, trust_env=False))
+        keys, community, channel = dict(throwaway()), Busy([loyalty.SUBSCRIBED]), stages.channel()
         apis = vendors(keys, community, clock, pace=pace)
-        asked = helix(channel, token=keys["TWITCH_TOKEN"], client_id=CLIENT_ID, clock=clock)
+        social = _social(url, keys, channel, client)
+        social_url = await stack.enter_async_context(serving(social))
         at = {f"{api.name}_url": await stack.enter_async_context(serving(api.stand_in)) for api in apis}
         toml = Template((Path(__file__).parent / "demo.toml").read_text("utf-8")).substitute(
             at,
             public_url=url,
             channel_id=channel.id,
             client_id=CLIENT_ID,
-            helix_url=await stack.enter_async_context(serving(asked)),
+            social_url=social_url,
             domain=DOMAIN,
             follow_wait=f"{6 * pace:g}",
             order_wait=f"{10 * pace:g}",
             doubt=f"{6 * pace:g}",
             gather=f"{1 * pace:g}",
+            too_fast=f"{2 * pace:g}",
             follow_id=loyalty.FOLLOW.id,
             order_id=loyalty.ORDER.id,
             definition_id=loyalty.ORDERS.id,
@@ -120,8 +126,8 @@ async def playing(host: str = "127.0.0.1", port: int = 0, *, pace: float = 1.0) 
         }
         bridge = await stack.enter_async_context(open_bridge(env.read(variables)))
         await stack.enter_async_context(working(bridge))
-        client = await stack.enter_async_context(httpx2.AsyncClient(timeout=10, trust_env=False))
         stage = _stage(url, keys, channel, apis, community, client, pace)
+        social.listeners.add(Witnessed(stage))
         window = Window(bridge)
         if faults := await window.greet():
             raise RuntimeError(f"a stand-in is not what demo.toml says: {'; '.join(faults)}")
@@ -133,11 +139,12 @@ async def playing(host: str = "127.0.0.1", port: int = 0, *, pace: float = 1.0) 
             routes=[
                 Route("/", _home),
                 Mount("/demo", page(window, stage, toml=toml)),
+                Mount("/shop", storefront(stage, url=url, secret=keys["TICKET_SECRET"])),
                 Mount("/", build(bridge)),
             ]
         )
         await stack.enter_async_context(serving(app, listening=listening))
-        yield Demo(url, bridge, stage)
+        yield Demo(url, bridge, stage, social)
 
 
 def vendors(keys: Mapping[str, str], community: Busy, clock: Clock, *, pace: float = 1.0) -> Sequence[Api]:
@@ -169,6 +176,21 @@ def vendors(keys: Mapping[str, str], community: Busy, clock: Clock, *, pace: flo
         gamifyhost=gamifyhost(partner, api_secret=keys["GAMIFYHOST_API_SECRET"], clock=clock),
         crm=receiver(Inbox(), [keys["CRM_SECRET"]], clock=clock),
     )
+
+
+def _social(url: str, keys: dict[str, str], channel: Channel, client: httpx2.AsyncClient) -> Platform:
+    """Twitch with its pages, on which everybody has an account; the brand has signed in, and its token is a key."""
+    people = People(clock)
+    owner = people.join(channel.name, channel=channel)
+    for person in stages.PEOPLE:
+        for viewer in (person.first, person.second):
+            people.join(viewer.name, id=viewer.id)
+    places = (f"{url}/connect/twitch/callback",)
+    shop = Application(CLIENT_ID, keys["TWITCH_CLIENT_SECRET"], "Enamel Mugs", places)
+    # The brand's token is never refreshed here: it outlives every demo.
+    made = platform(people, shop, client=client, token_lasts=timedelta(days=30), title="Sandbox Twitch")
+    keys["TWITCH_TOKEN"] = made.grants.give(shop, owner, ["moderator:read:followers"]).access
+    return made
 
 
 def _stage(
@@ -211,7 +233,8 @@ def throwaway() -> Mapping[str, str]:
         "SIGNING_SECRET": standard(),
         "CRM_SECRET": standard(),
         "TWITCH_SECRET": secrets.token_hex(16),
-        "TWITCH_TOKEN": secrets.token_hex(15),
+        "TWITCH_CLIENT_SECRET": secrets.token_hex(15),
+        "TICKET_SECRET": secrets.token_hex(32),
         "SHOP_SECRET": secrets.token_hex(16),
         "GAMEBALL_API_KEY": "gb_test_" + secrets.token_hex(8),
         "GAMEBALL_SECRET_KEY": secrets.token_hex(16),

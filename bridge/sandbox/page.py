@@ -31,7 +31,7 @@ from .stage import Person, Played, Stage
 from .stories import Rows, Story, received, told
 
 HERE = Path(__file__).parent
-Kind = Literal["deliveries", "rejections", "evidence", "forwards", "attempts", "targets"]
+Kind = Literal["deliveries", "rejections", "evidence", "forwards", "attempts", "targets", "links"]
 KINDS: tuple[Kind, ...] = ("deliveries", "rejections", "evidence", "forwards", "attempts", "targets")
 VERBS: Mapping[str, Verb] = {verb: verb for verb in get_args(Verb)}
 SHOWN = 30  # stories on the page
@@ -54,7 +54,7 @@ class Bridge(Operator, Protocol):
     delivery's id, source, state, reason, copies; a rejection's source, reason; evidence's source, action,
     key, account, subject, undone, delivery, state, reason; a forward's kind, rule, send, target, customer,
     evidence, state, reason, wish, due_at; an attempt's forward, number, verdict, status, note, sent_at,
-    ended_at; a target's name, paused_at, reason; and `at` of each.
+    ended_at; a target's name, paused_at, reason; a link's source, customer; and `at` of each.
     """
 
     async def lately(self, kind: Kind) -> Sequence[Mapping[str, Any]]: ...
@@ -172,9 +172,10 @@ class Page:
         rows = Rows(**{kind: await self.bridge.lately(kind) for kind in KINDS})
         got = received(self.stage, rows)
         stories = told(self.stage, rows, got, now)
+        linked = {row["customer"] for row in await self.bridge.lately("links") if row["source"] == "twitch"}
         return {
             "sums": _sums(self.stage, rows, got),
-            "people": [self._person(person) for person in self.stage.people],
+            "people": [self._person(person, person.customer in linked) for person in self.stage.people],
             "apis": self.stage.apis,
             "weather": [(api, *weather.now(api)) for api in self.stage.apis],
             "next": suggested(self.stage),
@@ -185,13 +186,13 @@ class Page:
             "clock": _clock,
         }
 
-    def _person(self, person: Person) -> dict[str, Any]:
+    def _person(self, person: Person, linked: bool) -> dict[str, Any]:
         followers = self.stage.twitch.channel.followers
         return {
             "person": person,
             "holds": [(api.title, api.held_for(person.customer)) for api in self.stage.apis],
             "follows": [viewer.name for viewer in (person.first, person.second) if viewer in followers],
-            "linked": person.key in self.stage.linked,
+            "linked": linked or person.key in self.stage.linked,
         }
 
 

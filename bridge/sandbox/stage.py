@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +16,7 @@ from .reviews import Reviews
 from .sending import Answered, Sender
 from .shop import Buyer, Order, Shop
 from .standin import Clock
-from .twitch import EventSub
+from .twitch import EventSub, Message
 
 Sent = TypeVar("Sent")
 
@@ -152,3 +153,31 @@ class Stage:
         )
         self.played.append(made)
         return made
+
+    def witness(self, sender: Sender[Message], message: Message, answers: Sequence[Answered]) -> None:
+        """Somebody has pressed a button at the platform, and it has told the bridge: noted like an act of the page."""
+        self.sent += len(answers)
+        self.last = (sender, message)
+        told, act = json.loads(message.body), message.about.removeprefix("channel.")
+        viewer = str(told["event"]["user_id"])
+        person = next((one for one in self.people if viewer in (one.first.id, one.second.id)), None)
+        does = {"follow": "follows", "subscribe": "subscribes"}.get(act, act)
+        self.note(act, f"{told['event']['user_name']} {does} on Twitch, by its own page", person, answers)
+
+
+class Witnessed(EventSub):
+    """Twitch's sender for what happens on its own pages, so that the demo tells of it as of everything else."""
+
+    def __init__(self, stage: Stage) -> None:
+        ours = stage.twitch
+        super().__init__(
+            ours.channel, callback=ours.callback, secret=ours.secret, clock=ours.clock, numbers=ours.numbers
+        )
+        self.stage = stage
+
+    async def deliver(
+        self, client: httpx2.AsyncClient, message: Message, *, pauses: Sequence[float] = (1, 5, 30)
+    ) -> list[Answered]:
+        answers = await super().deliver(client, message, pauses=pauses)
+        self.stage.witness(self, message, answers)
+        return answers

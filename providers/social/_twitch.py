@@ -31,6 +31,7 @@ from bridge.kit.reading import maybe, text, when
 
 HELIX = "https://api.twitch.tv/helix"
 REVOKE = "https://id.twitch.tv/oauth2/revoke"
+SITE = "https://www.twitch.tv"
 #: Settings without which the brand's side cannot be asked.
 NEEDS = ("client_id", "broadcaster_token")
 
@@ -206,7 +207,7 @@ def token_answer(body: Mapping[str, Any], status: int) -> Mapping[str, Any]:
 
 def page(settings: Settings, account: Account | None) -> str:
     name = settings.get("channel_name")
-    return f"https://www.twitch.tv/{name}" if name else ""
+    return f"{(settings.get('site_url') or SITE).rstrip('/')}/{name}" if name else ""
 
 
 OAUTH = OAuth(

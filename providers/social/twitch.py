@@ -29,7 +29,7 @@ from bridge.kit import (
 )
 from bridge.kit.reading import amount, maybe, text, when, whole
 
-from ._twitch import BRAND, CHECKS, HELIX, NEEDS, OAUTH, REVOKE, key, recheck_follow, tier_suffix, whoami
+from ._twitch import BRAND, CHECKS, HELIX, NEEDS, OAUTH, REVOKE, SITE, key, recheck_follow, tier_suffix, whoami
 
 ID = "twitch-eventsub-message-id"
 AT = "twitch-eventsub-message-timestamp"
@@ -198,6 +198,7 @@ source = Source(
         Setting("broadcaster_token", "user token of the channel with moderator:read:followers, to ask again", "secret"),
         Setting("api_url", "where Helix is", "url", default=HELIX),
         Setting("channel_name", "the channel as in its address, for the button that leads there", example="cool_brand"),
+        Setting("site_url", "where channels have their pages", "url", default=SITE),
         Setting("authorize_url", "where customers sign in", "url", default=OAUTH.authorize_url),
         Setting("token_url", "where codes become tokens", "url", default=OAUTH.token_url),
         Setting("revoke_url", "where tokens are given back", "url", default=REVOKE),
