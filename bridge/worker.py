@@ -183,12 +183,15 @@ class Worker:
         carried = 0
         while True:
             self.wake()
-            await self._round()
-            if not self._running:
+            self._woken.clear()
+            before = set(self._running)
+            wait = await self._round()
+            carried += len(self._running - before)
+            if wait <= 0 or self._woken.is_set():
+                continue  # what was leased left room, or something has ended meanwhile
+            if all(one.done() for one in self._running):
                 return carried
-            carried += len(self._running)
-            while self._running:
-                await asyncio.wait(self._running)
+            await self._woken.wait()
 
     def stop(self) -> None:
         """Lease nothing more; `run` returns when what is in flight has ended."""
