@@ -34,7 +34,7 @@ async def reconcile(line: Line, leased: Leased, current: Row, scene: Scene) -> S
         # The target cannot be read just now: ask again later; after a day a person must look.
         step = Step(ForwardState.PENDING, f"in doubt: {outcome.note}", now + timedelta(minutes=5), resolved=False)
     else:
-        step = after_reconcile(forward, outcome, now=now, early=now < sent + table.reconcile_after)
+        step = after_reconcile(forward, outcome, now=now, sent_at=sent, early=now < sent + table.reconcile_after)
     return _looked(line, leased, step, outcome, scene)
 
 

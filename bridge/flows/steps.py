@@ -111,19 +111,20 @@ def after_missing(forward: Forward, outcome: Outcome, waits: timedelta, *, now: 
     return Step(ForwardState.PENDING, reason, min(now + pace, until), resolution="did not happen")
 
 
-def after_reconcile(forward: Forward, outcome: Outcome, *, now: datetime, early: bool) -> Step:
-    """What follows from asking the target whether an unclear call took effect. Pure."""
+def after_reconcile(forward: Forward, outcome: Outcome, *, now: datetime, sent_at: datetime, early: bool) -> Step:
+    """What follows from asking the target whether an unclear call, sent then, took effect. Pure."""
     match outcome.verdict:
         case Verdict.DONE | Verdict.DUPLICATE | Verdict.ACCEPTED:
             note = outcome.note or "the target shows that it happened"
             return Step(ForwardState.DELIVERED, note, resolution="happened")
-        case Verdict.LATER if not early and forward.tries >= len(SCHEDULE):
-            why = f"the schedule is used up; last: {outcome.note}"
-            return Step(ForwardState.FAILED, why, resolution="did not happen")
         case Verdict.LATER if not early:
-            # A try like any other: a target that never answers and never does it is not asked for ever.
-            note = outcome.note or "it did not happen"
-            return Step(ForwardState.PENDING, note, now, counted=True, resolution="did not happen")
+            # A try like any other: a target that never does it is not asked for ever, and not all at once.
+            wait = backoff(forward.tries, outcome.retry_after, 0.5)
+            if wait is None:
+                why = f"the schedule is used up; last: {outcome.note}"
+                return Step(ForwardState.FAILED, why, resolution="did not happen")
+            note, due_at = outcome.note or "it did not happen", max(now, sent_at + wait)
+            return Step(ForwardState.PENDING, note, due_at, counted=True, resolution="did not happen")
         case Verdict.LATER:
             return Step(ForwardState.HELD, "too early to tell: the target may still be working on it", resolved=False)
         case Verdict.REFUSED:

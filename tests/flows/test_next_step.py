@@ -230,7 +230,7 @@ def test_no_retry_after_makes_a_used_up_schedule_longer() -> None:
 def test_what_asking_the_target_comes_to(
     verdict: Verdict, states: tuple[ForwardState, ForwardState], resolution: str, early: bool
 ) -> None:
-    found = after_reconcile(forward(), Outcome(verdict, "said"), now=NOW, early=early)
+    found = after_reconcile(forward(), Outcome(verdict, "said"), now=NOW, sent_at=NOW - H, early=early)
     assert found.state is states[0 if early else 1]
     # "It did not happen" before the target can have finished counts as "cannot tell".
     assert found.resolution == ("" if verdict is V.LATER and early else resolution)
@@ -239,17 +239,22 @@ def test_what_asking_the_target_comes_to(
     assert (found.due_at is not None) == (found.state is F.PENDING)
 
 
-def test_what_did_not_happen_is_due_at_once_and_was_a_try() -> None:
-    """A target that always answers 500 and never does it would otherwise be tried until the end of time."""
-    found = after_reconcile(forward(), Outcome(V.LATER), now=NOW, early=False)
+def test_what_did_not_happen_was_a_try_and_is_due_as_after_any_other() -> None:
+    """A target that always answers 500 and never does it would otherwise be tried until the end of time.
+
+    The wait counts from the call: what has passed while the doubt lasted has been waited already.
+    """
+    found = after_reconcile(forward(), Outcome(V.LATER), now=NOW, sent_at=NOW - H, early=False)
     assert (found.due_at, found.counted) == (NOW, True)
-    last = after_reconcile(forward(len(SCHEDULE)), Outcome(V.LATER, "not there"), now=NOW, early=False)
+    fifth = after_reconcile(forward(4), Outcome(V.LATER), now=NOW, sent_at=NOW - H, early=False)
+    assert fifth.due_at == NOW - H + SCHEDULE[4] == NOW + H
+    last = after_reconcile(forward(len(SCHEDULE)), Outcome(V.LATER, "not there"), now=NOW, sent_at=NOW - H, early=False)
     assert (last.state, last.resolution, last.due_at) == (F.FAILED, "did not happen", None)
     assert "used up" in last.reason
 
 
 def test_a_doubt_behind_a_wrong_key_stays_a_doubt() -> None:
-    found = after_reconcile(forward(), Outcome(V.MISCONFIGURED, "401"), now=NOW, early=False)
+    found = after_reconcile(forward(), Outcome(V.MISCONFIGURED, "401"), now=NOW, sent_at=NOW - H, early=False)
     assert (found.pause, found.resolved) == ("401", False)
 
 

@@ -163,6 +163,30 @@ async def test_what_a_call_left_behind_is_the_next_ones_baseline(build_house: Bu
         assert states(await house.forwards()) == ["delivered"] * 5
 
 
+# --- a long bad day ----------------------------------------------------------------------------------------------
+
+
+async def test_a_day_of_answers_that_are_none_does_not_use_up_the_schedule(build_house: Builder, pool: Pool) -> None:
+    """For a day a page answers in the pool's place, and each time the pool is asked, it has not happened.
+
+    Each proof lets it be sent again, but not faster than any other try: else nine of them were over in ten minutes.
+    """
+    async with build_house(RULE, head=head()) as house:
+        pool.before = [(200, b"<h1>Just a moment</h1>")] * 1000
+        await orders(house, 1)
+        for _ in range(24 * 12):
+            await house.work()
+            house.clock.tick(minutes=5)
+        row = await house.forward()
+        assert row["state"] == "pending", row["reason"]
+        assert 5 <= len(batches(pool)) <= 9
+        pool.before.clear()
+        house.clock.tick(days=2)
+        await house.work()
+        assert (await house.forward())["state"] == "delivered"
+        assert pool.points == {"m1": 5}
+
+
 # --- customers -------------------------------------------------------------------------------------------------
 
 
