@@ -96,6 +96,9 @@ def plain(value: Any) -> Any:
 
 def judge(response: Response, forward: Forward) -> Outcome:
     status = response.status
+    if response.is_success and is_page(response.body):
+        why = "somebody answers in the receiver's place"
+        return Outcome(Verdict.UNCLEAR, f"answered {status} with a page, so perhaps {why}")
     if response.is_success:
         return Outcome(Verdict.DONE, f"answered {status}", shown=shown(response.object()))
     if status in STATUSES:
@@ -110,6 +113,14 @@ def judge(response: Response, forward: Forward) -> Outcome:
             Verdict.REFUSED, f"answered {status}: {response.body[:200].decode(errors='replace')}".rstrip(": ")
         )
     return Outcome(Verdict.UNCLEAR, f"answered {status}", retry_after=response.retry_after)
+
+
+def is_page(body: bytes) -> bool:
+    """Nobody takes a webhook and answers with a page: firewalls, portals and parked domains do, with 200 as well.
+
+    A page is told by how it begins. The type says nothing: PHP says text/html of whatever a script prints.
+    """
+    return body.lstrip(b"\xef\xbb\xbf \t\r\n")[:15].lower().startswith((b"<!doctype html", b"<html"))
 
 
 def shown(answer: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -138,8 +138,27 @@ def test_taking_back_is_another_type_so_that_nobody_pays_twice() -> None:
 )
 def test_each_status_has_one_meaning_whatever_the_body(status: int, verdict: Verdict, body: bytes) -> None:
     outcome, _ = play(target.send(FORWARD, SETTINGS), Response(status, body))
-    assert outcome.verdict is verdict
+    in_between = verdict is Verdict.DONE and body == b"<html>"
+    assert outcome.verdict is (Verdict.UNCLEAR if in_between else verdict)
     assert str(status) in outcome.note
+
+
+@pytest.mark.parametrize(
+    ("body", "verdict"),
+    [
+        (b"<!doctype html><title>Just a moment</title>", Verdict.UNCLEAR),
+        (b"\r\n <!DOCTYPE HTML PUBLIC>", Verdict.UNCLEAR),
+        (b"<HTML lang=en>", Verdict.UNCLEAR),
+        (b"OK", Verdict.DONE),
+        (b"<ok/>", Verdict.DONE),
+        (b'{"message": "<html>"}', Verdict.DONE),
+    ],
+)
+def test_a_page_is_not_the_receivers_word(body: bytes, verdict: Verdict) -> None:
+    """And what it is called is no sign: PHP calls everything text/html."""
+    answer = Response(200, body, {"content-type": "text/html; charset=utf-8"})
+    outcome, _ = play(target.send(FORWARD, SETTINGS), answer)
+    assert outcome.verdict is verdict
 
 
 def test_a_conflict_is_ours_only_after_an_unclear_attempt_of_ours() -> None:
