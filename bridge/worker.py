@@ -100,6 +100,7 @@ class Gate:
     breaker: Breaker = field(default_factory=Breaker)
     in_flight: int = 0
     due: datetime | None = None  # when something is due as far as we know; None: nothing is
+    stirred: bool = False  # whether something has become due since it was asked for more
     not_before: datetime | None = None  # the target said Retry-After
     paused: bool = False
 
@@ -176,7 +177,7 @@ class Worker:
         now = self.clock()
         for name, gate in self.gates.items():
             if target is None or (target == name and not gate.paused):
-                gate.due = now
+                gate.due, gate.stirred = now, True
         self._woken.set()
 
     async def catch_up(self) -> int:
@@ -187,11 +188,13 @@ class Worker:
             self.wake()
             self._woken.clear()
             before = set(self._running)
-            await self._round()
+            wait = await self._round()
             carried += len(self._running - before)
-            if all(one.done() for one in self._running) and not self._woken.is_set():
+            if wait <= 0 or self._woken.is_set():
+                continue  # what was leased left room, or something has ended meanwhile
+            if all(one.done() for one in self._running):
                 return carried
-            await self._woken.wait()  # whatever ends makes room, and may have made something due
+            await self._woken.wait()
 
     def stop(self) -> None:
         """Lease nothing more; `run` returns when what is in flight has ended."""
@@ -239,6 +242,7 @@ class Worker:
             room = self._room(gate, now)
             if room > 0:
                 asked.append((gate, room))
+                gate.stirred = False
         if asked:
             scene = self.scene()
             asking = (self.db.join(lease, Ask(gate.table, scene, room)) for gate, room in asked)
@@ -289,7 +293,8 @@ class Worker:
 
     def _start(self, gate: Gate, room: int, got: Got, scene: Scene) -> None:
         gate.paused = got.paused
-        gate.due = got.next_due
+        # What is due next was read where it was leased; what another of that commit made due, it did not see.
+        gate.due = self.clock() if gate.stirred else got.next_due
         if not gate.batches:
             gate.rate.give_back(room - len(got.leased))
         for leased in got.leased:
@@ -322,7 +327,7 @@ class Worker:
             )
         finally:
             gate.in_flight -= 1
-            gate.due = self.clock()  # whatever was parked behind it may go
+            gate.due, gate.stirred = self.clock(), True  # whatever was parked behind it may go
             self._woken.set()
 
     async def _learn(self, gate: Gate, settled: Settled) -> None:

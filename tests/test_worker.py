@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import httpx2
 import pytest
 
+from bridge.store import Tx
 from bridge.worker import PROBES, Breaker, Rate
 from tests.conftest import FOLLOW_RULE, ORDER_RULE, Builder, states
 
@@ -196,6 +197,46 @@ async def test_the_loop_sleeps_while_intake_is_busy_and_calls_are_slow(build_hou
             worker.stop()
             for task in list(worker._running):
                 task.cancel()
+            await running
+
+
+async def test_what_one_commit_makes_due_is_not_overlooked_by_a_lease_of_the_same_commit(build_house: Builder) -> None:
+    """The lease asks what is due next; then, in the same transaction, a call ends for which another order waits."""
+    paid = asyncio.Event()
+
+    async def slow() -> tuple[int, dict[str, str]]:
+        await paid.wait()
+        return 200, {}
+
+    async def nothing(tx: Tx, items: list[int]) -> list[None]:
+        return [None for _ in items]
+
+    async with build_house(ORDER_RULE) as house:
+        house.vendor.answers("POST", "hook.test", lambda asked: slow())
+        db, worker = house.bridge.db, house.bridge.worker
+        for number in (1, 2):
+            await house.order(number, customer={"id": 1, "email": None})
+        running = asyncio.create_task(worker.run())
+        try:
+            async with asyncio.timeout(5):
+                while not await house.rows("forwards", "parked IS NOT NULL"):  # noqa: ASYNC110
+                    await asyncio.sleep(0.005)
+            await asyncio.sleep(0.02)
+            async with db._writer._turn:  # a transaction that takes its time
+                first = asyncio.create_task(db.join(nothing, 0))
+                await asyncio.sleep(0.01)
+                worker.wake("hook")
+                await asyncio.sleep(0.01)
+                paid.set()
+                async with asyncio.timeout(5):
+                    while db.queued < 2:  # noqa: ASYNC110
+                        await asyncio.sleep(0.001)
+            await first
+            async with asyncio.timeout(0.5):  # the housekeeping would find it in the end
+                while states(await house.forwards()) != ["delivered"] * 2:  # noqa: ASYNC110
+                    await asyncio.sleep(0.005)
+        finally:
+            worker.stop()
             await running
 
 
