@@ -25,7 +25,7 @@ from bridge import env as environment
 from bridge.app import open_bridge
 from bridge.flows import operate
 
-from . import batches, calls, load, orders, servers
+from . import batches, calls, load, orders, servers, ways
 
 BARE, BRIDGE, SINK = 20301, 20302, 20303
 MEASURES: dict[str, tuple[str, Callable[[argparse.Namespace], None]]] = {}
@@ -184,6 +184,29 @@ def forwards(args: argparse.Namespace) -> None:
                 rates.append(rate)
                 ratios.append(rate / base)
     told("forwards at 32 in flight, share of a bare httpx2 loop", ratios, f"{statistics.median(rates):.0f}/s")
+
+
+@measure("50 customers at once from their ticket to the proof, as a multiple of the platform's own part of the way")
+def flow(args: argparse.Namespace) -> None:
+    medians, tails, alone, whole = [], [], [], []
+    for _ in range(args.rounds):
+        with folder() as at:
+            first, second = asyncio.run(ways.taken(at, BRIDGE))
+        alone.append((_at(first, 0.5), _at(first, 0.95)))
+        whole.append((_at(second, 0.5), _at(second, 0.95)))
+        medians.append(whole[-1][0] / alone[-1][0])
+        tails.append(whole[-1][1] / alone[-1][1])
+    for what, ratios, at in (("p50", medians, 0), ("p95", tails, 1)):
+        bare, full = (statistics.median(one[at] for one in rows) for rows in (alone, whole))
+        told(
+            f"a customer's way among {ways.CUSTOMERS}, {what}, multiple of the platform's part",
+            ratios,
+            f"platform {bare * 1e3:.0f} ms, with the bridge {full * 1e3:.0f} ms",
+        )
+
+
+def _at(ordered: list[float], part: float) -> float:
+    return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
 
 
 @measure("1,000 due rows at an API whose calls take many: rows a second, in shares of one call a row")
