@@ -46,7 +46,11 @@ def configure(level: str) -> None:
         _name,
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if terminal else "iso", utc=not terminal),
     ]
-    last: list[Any] = [structlog.dev.ConsoleRenderer(colors="NO_COLOR" not in os.environ, pad_event_to=20)]
+    # A traceback with the locals of each frame would print keys and prize codes.
+    plain = structlog.dev.plain_traceback
+    last: list[Any] = [
+        structlog.dev.ConsoleRenderer(colors="NO_COLOR" not in os.environ, pad_event_to=20, exception_formatter=plain)
+    ]
     if not terminal:
         last = [structlog.processors.format_exc_info, _ordered, structlog.processors.JSONRenderer(ensure_ascii=False)]
     structlog.configure(
