@@ -221,8 +221,10 @@ def assigned(forward: Forward, settings: Settings) -> Talk[list[Run] | Outcome]:
     response = yield call("POST", path, settings, {"contactId": contact}, repeatable=True)
     if not response.is_success:
         return refusal(response, unknown=Outcome(Verdict.REFUSED, f"Voyado has no challenge definition {definition}"))
-    if response.json() is not True:
-        return Outcome(Verdict.REFUSED, f"Voyado did not assign the challenge: {words(response)}")
+    if (told := response.json()) is False:
+        return Outcome(Verdict.REFUSED, "Voyado did not assign the challenge")
+    if told is not True:
+        raise Unavailable(f"Voyado answered {response.status} and not whether it assigned the challenge")
     return (yield from runs(forward, settings))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import sqlite3
 from collections import Counter
@@ -11,7 +12,7 @@ from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import httpx2
 
@@ -82,13 +83,13 @@ class Street:
 
 
 class Way(httpx2.AsyncBaseTransport):
-    """A bridge's way out. With `end`, it goes no further than to the request of each target that `end` names."""
+    """A bridge's way out. With `end`, nobody comes further than to that request, counted for each target."""
 
     def __init__(self, wire: httpx2.AsyncBaseTransport) -> None:
         self.wire = wire
         self.out: Counter[str] = Counter()  # requests without an answer
         self.asked: Counter[str] = Counter()
-        self.end: tuple[int, bool] | None = None  # the how manieth request, and whether after it took effect
+        self.end: tuple[int, bool] | None = None  # which request, and whether after it took effect
         self.stopped: dict[str, httpx2.Request] = {}  # who has come to it
         self.dead = False
 
@@ -109,10 +110,9 @@ class Way(httpx2.AsyncBaseTransport):
             await self._stop(table, request)
         return answer
 
-    async def _stop(self, table: str, request: httpx2.Request) -> NoReturn:
+    async def _stop(self, table: str, request: httpx2.Request) -> None:
         self.stopped.setdefault(table, request)
         await asyncio.Event().wait()  # from here on nobody goes on
-        raise AssertionError
 
     async def aclose(self) -> None:
         """The wire is everybody's."""
@@ -132,8 +132,8 @@ class Stage:
         more: str = "",  # keys of every target's table
     ) -> None:
         self.time, self.wire, self.folder = time, wire, folder
-        several = len({row.name for row, _ in lots}) == 1
-        self.people = (ANN, BEN, *(lots[0][0].others if several else ()), ZOE)
+        alone = len({row.name for row, _ in lots}) == 1
+        self.people = (ANN, BEN, *(lots[0][0].others if alone else ()), ZOE)
         self.lots = [
             Lot(row, name, f"t{number}", row.world(time, self.people)) for number, (row, name) in enumerate(lots)
         ]
@@ -157,11 +157,10 @@ class Stage:
         return self.folder / f"bridge{self.files}.db"
 
     @asynccontextmanager
-    async def bridge(self, end: tuple[int, bool] | None = None) -> AsyncIterator[None]:
-        """A bridge over what the last one left; with `end`, one that does not come further (see `Way`)."""
+    async def bridge(self) -> AsyncIterator[None]:
+        """A bridge over what the last one left."""
         env = Env(self.env.config, f"sqlite:///{self.database}", self.env.secret_keys, self.env.actor, SECRETS)
         self.way = Way(self.wire)
-        self.way.end = end
         async with (
             open_bridge(env, self.config, clock=self.time, http=self.way) as bridge,
             httpx2.AsyncClient(transport=httpx2.ASGITransport(build(bridge)), base_url="https://x.test") as client,
@@ -323,7 +322,7 @@ class Stage:
         doubts = {one["forward"] for one in attempts if one["sent_at"] is not None and one["resolution"] == ""}
         for who in self.people:
             mine = [row for row in forwards if whose(row) == who.id]
-            assert len(mine) == self.told[who]
+            assert len(mine) == self.told[who], f"customer {who.id} is owed {len(mine)}, for {self.told[who]}"
             delivered = sum(1 for row in mine if row["state"] == "delivered")
             doubtful = sum(1 for row in mine if row["state"] != "delivered" and row["id"] in doubts)
             got = lot.world.got(who)
@@ -412,7 +411,7 @@ class Stage:
 
 
 def whose(row: Any) -> str:
-    return str(re.search(r'"id":"([^"]*)"', row["customer"])[1])  # type: ignore[index]
+    return str(json.loads(row["customer"])["id"])
 
 
 def understood(text: str) -> bool:

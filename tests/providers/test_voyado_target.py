@@ -845,6 +845,13 @@ def test_what_an_answer_to_the_assignment_means(response: Response, verdict: Ver
     assert note in outcome.note
 
 
+@pytest.mark.parametrize("told", [["ok"], {"result": True}, "true", 1, None, HTML])
+def test_an_answer_of_another_shape_is_no_refusal_to_assign(told: Any) -> None:
+    """Somebody between has answered: the next try asks again, and assigning twice changes nothing."""
+    with pytest.raises(Unavailable):
+        before(listed(), answer(200, told), assign=AGREED)
+
+
 def test_an_unknown_contact_is_missing_wherever_it_is_said() -> None:
     nobody = answer(404, said("ContactNotFound"))
     for outcome in (before(nobody)[0], before(listed(), nobody, assign=AGREED)[0]):
