@@ -41,7 +41,7 @@ def test_a_check_can_be_asked(name: str, action: str) -> None:
     assert check.ask or check.brand
     assert set(check.brand_needs) <= declared
     assert check.ask or not check.scopes
-    everything = dict.fromkeys(declared, "1337")
+    everything = {one.name: "https://place.example" if one.kind == "url" else "1337" for one in source.settings}
     way = check.way(everything)
     assert way is not None
     assert check.page is None or urlsplit(check.page(everything, None) or "https://x").scheme == "https"
