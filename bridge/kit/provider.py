@@ -155,7 +155,8 @@ class Target:
     send_many: Callable[[Sequence[Forward], Settings], Talk[Sequence[Outcome] | Outcome]] | None = None  # one call, an
     # outcome for each in order; a single Outcome: the call as a whole was answered so
     most_at_once: int = 1  # forwards in one `send_many`
-    token: Callable[[Settings], Talk[str]] | None = None  # a bearer token for `Request.authorized`; '': refused
+    token: Callable[[Settings], Talk[str | Outcome]] | None = None  # a bearer token for `Request.authorized`; an
+    # Outcome, or '': why there is none, and that somebody must mend it
     per_second: float = 10  # the documented rate, kept below
     timeout: timedelta = timedelta(seconds=30)
     signs_with: str = ""  # the setting with its own Standard Webhooks keys; empty: [signing] of bridge.toml

@@ -12,7 +12,7 @@ from typing import TypeVar
 import httpcore2
 import httpx2
 
-from bridge.kit import Request, Response, Talk, Unavailable
+from bridge.kit import Outcome, Request, Response, Talk, Unavailable
 
 from .wire import Forbidden, Transport
 
@@ -60,7 +60,7 @@ Sign = Callable[[bytes], Mapping[str, str]]
 class Bearer:
     """A bearer token that is fetched when it is first needed, kept, and fetched once more when it is refused."""
 
-    def __init__(self, fetch: Callable[[], Talk[str]]) -> None:
+    def __init__(self, fetch: Callable[[], Talk[str | Outcome]]) -> None:
         self.fetch = fetch
         self.token = ""
         self.turn = asyncio.Lock()
@@ -135,7 +135,8 @@ class Talker:
                 while True:
                     request = talk.send(await self._ask(request, None, earlier, earlier))
             except StopIteration as stop:
-                bearer.token = str(stop.value or "")
+                given: str | Outcome = stop.value
+                bearer.token = given if isinstance(given, str) else ""
             except Unavailable as failure:
                 if isinstance(failure, Failed):
                     raise
@@ -143,7 +144,8 @@ class Talker:
             finally:
                 talk.close()
             if not bearer.token:
-                raise Failed("no token is given for our key: it is refused", sent=earlier, ours=not earlier)
+                why = given.note if isinstance(given, Outcome) else "no token is given for our key: it is refused"
+                raise Failed(why, sent=earlier, ours=not earlier)
             return bearer.token
 
     async def _ask(self, request: Request, sign: Sign | None, earlier: bool, now: bool) -> Response:

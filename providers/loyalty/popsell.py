@@ -38,11 +38,7 @@ LONGEST = 255  # of a message: their page names no limit; Laravel's columns hold
 ID = re.compile(r"[1-9][0-9]{0,17}")  # no leading zero: Popsell would take 07 and 7 for one, and we for two
 
 
-def token(settings: Settings) -> Talk[str]:
-    return (yield from sign_in(settings))[0]
-
-
-def sign_in(settings: Settings) -> Talk[tuple[str, str]]:
+def token(settings: Settings) -> Talk[str | Outcome]:
     """A token, or why there is none. https://apidoc.popsell.com/operation/operation-post-auth-token"""
     request = call("POST", "/auth/token", settings, {"api_key": settings["api_key"]})
     response = yield request
@@ -50,11 +46,11 @@ def sign_in(settings: Settings) -> Talk[tuple[str, str]]:
     if status in (408, 425, 429) or status >= 500:
         raise Unavailable(f"Popsell answered {status} when asked for a token")
     if status == 200 and isinstance(given, str) and re.fullmatch(r"[!-~]{1,4096}", given):  # a header can hold it
-        return given, ""
+        return given
     # Their page has two messages for 401 and says of neither when. This takes them as they sound.
     key = "api_key" if "password" in said else f"api_key or the domain {request.headers['X-Popsell-Domain']}"
     wrong = "base_url" if status < 400 or status == 404 else key
-    return "", f"Popsell gives no token ({status}), {wrong} is wrong: {said}"
+    return Outcome(Verdict.MISCONFIGURED, f"Popsell gives no token ({status}), {wrong} is wrong: {said}")
 
 
 def look(forward: Forward, settings: Settings) -> Talk[Mapping[str, Row] | Outcome]:
@@ -233,9 +229,9 @@ def reconcile(forward: Forward, baseline: str, settings: Settings) -> Talk[Outco
 
 def probe(sends: Sequence[Mapping[str, Any]], settings: Settings) -> Talk[Sequence[str]]:
     """Whether the key is right for this domain and allowed into the Manager, and whether the challenges exist."""
-    given, why = yield from sign_in(settings)
-    if not given:
-        return [why]
+    given = yield from token(settings)
+    if isinstance(given, Outcome):
+        return [given.note]
     response = yield call("GET", "/manager/ambassadors", settings, per_page="1")
     if outcome := refused(response):
         return [outcome.note]

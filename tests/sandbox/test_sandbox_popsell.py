@@ -406,7 +406,9 @@ async def test_a_revoked_key_stops_everything_and_pays_nothing(caller, ask, comm
         outcome = await caller.hold(talk(FORWARD, caller.settings))
         assert outcome.verdict is Verdict.MISCONFIGURED
     assert not community.histories
-    assert await caller.hold(target.token(caller.settings)) == ""
+    refused = await caller.hold(target.token(caller.settings))
+    assert isinstance(refused, Outcome)
+    assert "api_key is wrong" in refused.note
 
 
 async def test_somebody_elses_points_make_it_a_persons_to_decide(caller, community):

@@ -75,8 +75,10 @@ def call(
     )
 
 
-def token(settings: Settings) -> Talk[str]:
+def token(settings: Settings) -> Talk[str | Outcome]:
     response = yield Request("POST", f"{settings['base_url']}/token", json={"key": "k"}, repeatable=True)
+    if response.status == 302:
+        return Outcome(Verdict.MISCONFIGURED, "the pool has moved: base_url is wrong")
     return str(response.object().get("token") or "")
 
 

@@ -334,13 +334,22 @@ async def test_a_token_is_fetched_once_and_again_when_it_is_refused(build_house:
         assert states(await house.forwards()) == ["delivered"] * 21
 
 
-async def test_a_key_that_gives_no_token_pauses_the_target(build_house: Builder, pool: Pool) -> None:
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        pytest.param((401, {}), "no token is given for our key: it is refused", id="no more is known"),
+        pytest.param((302, {}), "the pool has moved: base_url is wrong", id="the provider knows more"),
+    ],
+)
+async def test_a_key_that_gives_no_token_pauses_the_target(
+    build_house: Builder, pool: Pool, answer: object, reason: str
+) -> None:
     async with build_house(RULE, head=head()) as house:
-        pool.token = ""
+        house.vendor.answers("POST", "pool.test", *[answer] * 5)
         await orders(house, *range(5))
         await house.work()
         [row] = await house.rows("targets")
-        assert (row["pause"], row["reason"]) == ("misconfigured", "no token is given for our key: it is refused")
+        assert (row["pause"], row["reason"]) == ("misconfigured", reason)
         assert states(await house.forwards()) == ["pending"] * 5
 
 
